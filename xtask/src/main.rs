@@ -1,2 +1,79 @@
-//! (front page)
-fn main() {}
+//! The project's chores, in Rust: `cargo xtask <command>`.
+//!
+//! **What it is for:** what has to be done again and again is done by one command, the same for a person and for the
+//! machine that checks each change. `cargo xtask help` lists the commands.
+//!
+//! **What it is not for:** nothing of the library is in here, and nothing of the library needs it. This file only
+//! dispatches; each command has a module of its own.
+
+mod ci;
+
+mod tidy;
+
+mod test;
+
+mod bench;
+
+use std::error::Error;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xshell::Shell;
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's chores")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run everything a change has to pass, and say how long each step took
+    Ci(ci::Arguments),
+    /// Check what the compiler cannot: arrows, front pages, documents, links
+    Tidy(tidy::Arguments),
+    /// Run the tests; arguments go to `cargo test`
+    #[command(disable_help_flag = true)]
+    Test(Passed),
+    /// Run benchmarks: `[NAME] [--quick] [--list]`; arguments go to the benchmarks' own program
+    #[command(disable_help_flag = true)]
+    Bench(Passed),
+}
+
+/// Arguments for another program.
+#[derive(clap::Args)]
+struct Passed {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    match dispatch(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Outcome {
+    let shell = Shell::new()?;
+    shell.change_dir(root());
+    match command {
+        Command::Ci(arguments) => ci::run(&shell, &arguments),
+        Command::Tidy(arguments) => tidy::run(root(), &arguments),
+        Command::Test(passed) => test::run(&shell, &passed.args),
+        Command::Bench(passed) => bench::run(&shell, &passed.args),
+    }
+}
+
+/// The folder of the workspace.
+fn root() -> &'static Path {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask)
+}
