@@ -1,0 +1,76 @@
+//! What each page of a file was found to be, a byte a page.
+
+use super::layout::Misfit;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Unseen,
+    Used,
+    Free,
+}
+
+/// The pages of a file. Each is in use once, or free once; the two at the start are neither.
+pub(super) struct Marks {
+    /// One for each page that the file has and the newest commit spans.
+    marks: Vec<Mark>,
+    last_page: u64,
+    needed_pages: u64,
+}
+
+impl Marks {
+    pub(super) fn new(file_pages: u64, last_page: u64) -> Self {
+        let pages = usize::try_from(file_pages.min(last_page + 1)).unwrap_or(usize::MAX);
+        Self { marks: vec![Mark::Unseen; pages], last_page, needed_pages: 2 }
+    }
+
+    /// Takes `count` pages from `first` on as in use, of which the file must have all and none may be taken yet.
+    pub(super) fn take(&mut self, first: u64, count: u64) -> Result<(), Misfit> {
+        let end = first.saturating_add(count);
+        if first < 2 || end > self.last_page + 1 {
+            return Err(format!(
+                "{count} pages from here on are referred to, and the last is {}",
+                self.last_page
+            ));
+        }
+        self.needed_pages = self.needed_pages.max(end);
+        let range = usize::try_from(first).ok().zip(usize::try_from(end).ok());
+        let marks = range.and_then(|(first, end)| self.marks.get_mut(first..end));
+        let marks = marks.ok_or("it is referred to, and the file ends before it")?;
+        if marks.iter().any(|mark| *mark != Mark::Unseen) {
+            return Err("it is in use twice".to_owned());
+        }
+        marks.fill(Mark::Used);
+        Ok(())
+    }
+
+    /// Takes a page as free. The file may end before it: pages at the end that are free may never have been written.
+    pub(super) fn release(&mut self, number: u64) -> Result<(), Misfit> {
+        let mark = usize::try_from(number).ok().and_then(|at| self.marks.get_mut(at));
+        match mark {
+            Some(Mark::Used) => Err("it is in use and free".to_owned()),
+            Some(Mark::Free) => Err("it is free twice".to_owned()),
+            Some(mark) => {
+                *mark = Mark::Free;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// How many pages the file must have for all that was taken.
+    pub(super) fn needed_pages(&self) -> u64 {
+        self.needed_pages
+    }
+
+    pub(super) fn used(&self) -> u64 {
+        self.count(Mark::Used)
+    }
+
+    pub(super) fn free(&self) -> u64 {
+        self.count(Mark::Free)
+    }
+
+    fn count(&self, mark: Mark) -> u64 {
+        self.marks.iter().filter(|found| **found == mark).count() as u64
+    }
+}

@@ -1,0 +1,94 @@
+//! What is made sure of before a data file is mapped: to read a mapped page that is not there kills the process.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use super::layout::Meta;
+use super::pages::{NoMeta, PageFile};
+use super::walk::Walk;
+use crate::error::BackendError;
+
+/// A store has a handful of tables; a file whose list has more entries than this is somebody else's.
+const TABLES_MAX: u64 = 1000;
+
+/// Makes sure that the data file at `path` is a whole one of ours: that it has these `tables` or some of them, and
+/// every page that its newest commit refers to.
+///
+/// It costs three short reads, unless the file is shorter than its pages say. That can be: LMDB does not write pages at
+/// the end that a transaction used and freed again. Then every page is looked at, and if only such pages are missing,
+/// the file is made longer.
+pub(crate) fn verify_file(path: &Path, tables: &[&str]) -> Result<(), BackendError> {
+    let (file, metas) = PageFile::open(path).map_err(|error| refuse(path, error))?;
+    if let Some((page, what)) = metas.misfit {
+        return Err(damaged(path, format!("page {page}: {what}")));
+    }
+    verify_tables(path, &file, &metas.newest, tables)?;
+    if file.file_bytes() < metas.newest.full_bytes() {
+        lengthen(path, &file, &metas.newest)?;
+    }
+    Ok(())
+}
+
+fn verify_tables(path: &Path, file: &PageFile, meta: &Meta, tables: &[&str]) -> Result<(), BackendError> {
+    let foreign = |reason: &str| BackendError::NotAStore { path: path.to_owned(), reason: reason.to_owned() };
+    if meta.main.counts.entries > TABLES_MAX {
+        return Err(foreign("it holds another program's entries"));
+    }
+    let mut visitor = |_: &str, _: &[u8], _: Result<&[u8], _>| {};
+    let mut walk = Walk::new(file, meta, &mut visitor);
+    let found = walk.main(meta).map_err(reading)?;
+    let is_ours = found.is_empty() || found.iter().any(|(name, _)| tables.contains(&name.as_str()));
+    if !is_ours {
+        return Err(foreign("it holds another program's tables"));
+    }
+    if walk.marks.needed_pages() > file.len() {
+        return Err(cut_short(path, file, walk.marks.needed_pages()));
+    }
+    walk.problems.first().map_or(Ok(()), |problem| Err(damaged(path, problem.to_string())))
+}
+
+fn lengthen(path: &Path, file: &PageFile, meta: &Meta) -> Result<(), BackendError> {
+    let mut visitor = |_: &str, _: &[u8], _: Result<&[u8], _>| {};
+    let mut walk = Walk::new(file, meta, &mut visitor);
+    walk.all(meta).map_err(reading)?;
+    if walk.marks.needed_pages() > file.len() {
+        return Err(cut_short(path, file, walk.marks.needed_pages()));
+    }
+    if let Some(problem) = walk.problems.first() {
+        return Err(damaged(path, problem.to_string()));
+    }
+    let lengthen = || File::options().write(true).open(path)?.set_len(meta.full_bytes());
+    lengthen().map_err(|source| BackendError::NotWritable { path: path.to_owned(), source })
+}
+
+fn refuse(path: &Path, error: NoMeta) -> BackendError {
+    let path = path.to_owned();
+    match error {
+        NoMeta::Io(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+            BackendError::NotWritable { path, source }
+        }
+        NoMeta::Io(source) => reading(source),
+        NoMeta::Short { needed_bytes } => {
+            let file_bytes = path.metadata().map_or(0, |data| data.len());
+            BackendError::CutShort { path, file_bytes, needed_bytes }
+        }
+        NoMeta::Misfit(reason) => BackendError::NotAStore { path, reason },
+    }
+}
+
+fn reading(source: io::Error) -> BackendError {
+    BackendError::Io { what: "reading the data file", source }
+}
+
+fn damaged(path: &Path, what: String) -> BackendError {
+    BackendError::Damaged { path: path.to_owned(), what }
+}
+
+fn cut_short(path: &Path, file: &PageFile, needed_pages: u64) -> BackendError {
+    BackendError::CutShort {
+        path: path.to_owned(),
+        file_bytes: file.file_bytes(),
+        needed_bytes: needed_pages * u64::from(file.page_bytes()),
+    }
+}

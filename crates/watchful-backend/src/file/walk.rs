@@ -1,0 +1,309 @@
+//! A walk through every page of a data file that its newest commit refers to.
+//!
+//! It follows no page twice, goes no deeper than a tree says it is, and keeps one byte a page of the file, so it ends,
+//! and in bounded memory, whatever the bytes are.
+
+use std::io;
+
+use super::check::Problems;
+use super::layout::{
+    Content, Meta, Misfit, Node, Page, Tree, TreeCounts, overflow_pages, overflow_pages_min, overflow_value,
+    u64_at,
+};
+use super::marks::Marks;
+use super::pages::PageFile;
+
+/// Which tree is walked.
+#[derive(Clone, Copy)]
+enum Kind<'n> {
+    /// The lists of free pages, by the commit that freed them.
+    Free,
+    /// The list of tables.
+    Main,
+    Named(&'n str),
+}
+
+/// A value that could not be read, because a page of it is missing or is not what it should be. The check's report
+/// tells what is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the value's pages are damaged")]
+pub struct DamagedValue;
+
+/// Is shown every entry that can be read: its table, its key and its value.
+pub(super) type Visitor<'v> = dyn FnMut(&str, &[u8], Result<&[u8], DamagedValue>) + 'v;
+
+pub(super) struct Walk<'f, 'v> {
+    file: &'f PageFile,
+    last_page: u64,
+    pub(super) marks: Marks,
+    pub(super) problems: Problems,
+    pub(super) tables: Vec<(String, TreeCounts)>,
+    found_tables: Vec<(String, Tree)>,
+    visitor: &'v mut Visitor<'v>,
+}
+
+/// One tree on the way.
+struct Descent<'n> {
+    kind: Kind<'n>,
+    depth: u16,
+    counts: TreeCounts,
+    previous_key: Vec<u8>,
+}
+
+/// The keys a page may hold: from the first on, before the second.
+type Bounds<'k> = (Option<&'k [u8]>, Option<&'k [u8]>);
+
+impl<'f, 'v> Walk<'f, 'v> {
+    pub(super) fn new(file: &'f PageFile, meta: &Meta, visitor: &'v mut Visitor<'v>) -> Self {
+        Self {
+            file,
+            last_page: meta.last_page,
+            marks: Marks::new(file.len(), meta.last_page),
+            problems: Problems::default(),
+            tables: Vec::new(),
+            found_tables: Vec::new(),
+            visitor,
+        }
+    }
+
+    /// Walks every tree. What is in use goes first, so that a free list that names it is found out.
+    pub(super) fn all(&mut self, meta: &Meta) -> io::Result<()> {
+        self.main(meta)?;
+        for (name, tree) in std::mem::take(&mut self.found_tables) {
+            let counts = self.tree(&tree, Kind::Named(&name))?;
+            self.tables.push((name, counts));
+        }
+        self.tree(&meta.free, Kind::Free)?;
+        Ok(())
+    }
+
+    /// Walks the list of tables alone, and tells what it lists.
+    pub(super) fn main(&mut self, meta: &Meta) -> io::Result<&[(String, Tree)]> {
+        self.tree(&meta.main, Kind::Main)?;
+        Ok(&self.found_tables)
+    }
+
+    fn tree(&mut self, tree: &Tree, kind: Kind<'_>) -> io::Result<TreeCounts> {
+        let mut descent =
+            Descent { kind, depth: tree.depth, counts: TreeCounts::default(), previous_key: Vec::new() };
+        if let Err(misfit) = tree.check(self.last_page) {
+            self.problems.add(0, misfit);
+            return Ok(descent.counts);
+        }
+        let Some(root) = tree.root() else { return Ok(descent.counts) };
+        self.page(&mut descent, root, 1, (None, None))?;
+        if descent.counts != tree.counts {
+            let (said, found) = (tree.counts, descent.counts);
+            self.problems
+                .add(root, format!("the tree from here on should hold {said:?}, and holds {found:?}"));
+        }
+        Ok(descent.counts)
+    }
+
+    fn page(&mut self, on: &mut Descent<'_>, number: u64, level: u16, bounds: Bounds<'_>) -> io::Result<()> {
+        if !self.take(number, 1) {
+            return Ok(());
+        }
+        let bytes = self.file.read(number, 1)?;
+        let page = match Page::parse(&bytes, number).and_then(|page| on.expect(page, level)) {
+            Ok(page) => page,
+            Err(misfit) => {
+                self.problems.add(number, misfit);
+                return Ok(());
+            }
+        };
+        let nodes = self.nodes(page, number);
+        if page.is_leaf() {
+            on.counts.leaf_pages += 1;
+            nodes.iter().try_for_each(|node| self.entry(on, number, node, bounds))
+        } else {
+            on.counts.branch_pages += 1;
+            self.children(on, number, level, &nodes, bounds)
+        }
+    }
+
+    /// The nodes of a page that fit into it.
+    fn nodes<'a>(&mut self, page: Page<'a>, number: u64) -> Vec<Node<'a>> {
+        let mut nodes = Vec::with_capacity(page.len());
+        for index in 0..page.len() {
+            match page.node(index) {
+                Ok(node) => nodes.push(node),
+                Err(misfit) => self.problems.add(number, misfit),
+            }
+        }
+        if nodes.len() == page.len() && !page.is_filled_by(nodes.iter().map(|node| node.bytes).sum()) {
+            self.problems.add(number, "its nodes overlap or leave gaps".to_owned());
+        }
+        nodes
+    }
+
+    fn children(
+        &mut self,
+        on: &mut Descent<'_>,
+        number: u64,
+        level: u16,
+        nodes: &[Node<'_>],
+        bounds: Bounds<'_>,
+    ) -> io::Result<()> {
+        for (index, node) in nodes.iter().enumerate() {
+            let Content::Child(child) = node.content else { continue };
+            // The first key of a branch stands for "everything before the second", and what it says does not count.
+            let from = if index == 0 { bounds.0 } else { Some(node.key) };
+            let before = nodes.get(index + 1).map(|next| next.key).or(bounds.1);
+            if !on.is_in_order(from, before) {
+                self.problems.add(number, format!("its key {index} is out of order"));
+            }
+            self.page(on, child, level + 1, (from, before))?;
+        }
+        Ok(())
+    }
+
+    fn entry(
+        &mut self,
+        on: &mut Descent<'_>,
+        number: u64,
+        node: &Node<'_>,
+        bounds: Bounds<'_>,
+    ) -> io::Result<()> {
+        on.counts.entries += 1;
+        let after_previous = on.counts.entries == 1 || on.is_before(&on.previous_key, node.key);
+        let within = bounds.0.is_none_or(|from| !on.is_before(node.key, from))
+            && bounds.1.is_none_or(|before| on.is_before(node.key, before));
+        if !after_previous || !within {
+            self.problems.add(number, format!("the key {} is out of order", node.key.escape_ascii()));
+        }
+        on.previous_key.clear();
+        on.previous_key.extend_from_slice(node.key);
+        match node.content {
+            Content::Value(value) => self.value(on, number, node.key, Ok(value)),
+            Content::Overflow { page, len } => self.overflow(on, number, node.key, page, len)?,
+            Content::Table(tree) if matches!(on.kind, Kind::Main) => self.table(number, node.key, tree),
+            Content::Table(_) | Content::Child(_) => {
+                self.problems.add(number, "it has a table inside a table".to_owned());
+            }
+            Content::Unknown { flags } => {
+                self.problems.add(number, format!("it has an entry of an unknown kind (flags {flags:#x})"));
+            }
+        }
+        Ok(())
+    }
+
+    fn overflow(
+        &mut self,
+        on: &mut Descent<'_>,
+        from: u64,
+        key: &[u8],
+        first: u64,
+        len: usize,
+    ) -> io::Result<()> {
+        let bytes = self.take_overflow(on, first, len)?;
+        let value = bytes.as_deref().and_then(|bytes| overflow_value(bytes, len)).ok_or(DamagedValue);
+        self.value(on, from, key, value);
+        Ok(())
+    }
+
+    /// The pages of a value of `len` bytes, if they are what they should be.
+    fn take_overflow(&mut self, on: &mut Descent<'_>, first: u64, len: usize) -> io::Result<Option<Vec<u8>>> {
+        let needed = overflow_pages_min(len, self.file.page_bytes());
+        if !self.take(first, needed) {
+            return Ok(None);
+        }
+        let bytes = self.file.read(first, needed)?;
+        let pages = match overflow_pages(&bytes, first) {
+            Ok(pages) if pages >= needed => pages,
+            Ok(pages) => {
+                self.problems.add(first, format!("it has {pages} pages for a value that needs {needed}"));
+                return Ok(None);
+            }
+            Err(misfit) => {
+                self.problems.add(first, misfit);
+                return Ok(None);
+            }
+        };
+        on.counts.overflow_pages += pages;
+        if pages > needed {
+            self.take(first + needed, pages - needed);
+        }
+        Ok(Some(bytes))
+    }
+
+    fn value(&mut self, on: &Descent<'_>, page: u64, key: &[u8], value: Result<&[u8], DamagedValue>) {
+        match (on.kind, value) {
+            (Kind::Named(name), value) => (self.visitor)(name, key, value),
+            (Kind::Free, Ok(list)) => self.free_list(page, key, list),
+            (Kind::Free, Err(DamagedValue)) => {}
+            (Kind::Main, _) => self.problems.add(page, "it lists something that is not a table".to_owned()),
+        }
+    }
+
+    fn table(&mut self, page: u64, name: &[u8], tree: Tree) {
+        match std::str::from_utf8(name) {
+            Ok(name) if tree.flags == 0 => self.found_tables.push((name.to_owned(), tree)),
+            _ => {
+                let name = name.escape_ascii();
+                self.problems
+                    .add(page, format!("the table {name} is not of the kind that this program makes"));
+            }
+        }
+    }
+
+    /// A list of free pages: how many, then their numbers, the largest first.
+    fn free_list(&mut self, page: u64, key: &[u8], list: &[u8]) {
+        let count = u64_at(list, 0).and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX);
+        if key.len() != 8 || count >= list.len() / 8 {
+            self.problems.add(page, "its list of free pages does not fit".to_owned());
+            return;
+        }
+        let mut previous = u64::MAX;
+        for free in (1..=count).filter_map(|index| u64_at(list, index * 8)) {
+            if free >= previous || !(2..=self.last_page).contains(&free) {
+                self.problems.add(page, format!("its list of free pages names page {free} out of place"));
+            } else {
+                self.release(free);
+            }
+            previous = free;
+        }
+    }
+
+    fn release(&mut self, number: u64) {
+        if let Err(misfit) = self.marks.release(number) {
+            self.problems.add(number, misfit);
+        }
+    }
+
+    /// Takes pages as in use. Tells whether they can be read and were not taken before.
+    fn take(&mut self, first: u64, count: u64) -> bool {
+        let taken = self.marks.take(first, count);
+        taken.map_err(|misfit| self.problems.add(first, misfit)).is_ok()
+    }
+}
+
+impl Descent<'_> {
+    /// The page, if it is what this level of the tree has.
+    fn expect<'a>(&self, page: Page<'a>, level: u16) -> Result<Page<'a>, Misfit> {
+        if page.is_leaf() != (level == self.depth) {
+            return Err(format!(
+                "it is on level {level} of a tree of {} levels, and of the wrong kind",
+                self.depth
+            ));
+        }
+        // LMDB takes it for granted that a branch leads to two pages at least.
+        let nodes_min = if page.is_leaf() || matches!(self.kind, Kind::Free) { 1 } else { 2 };
+        if page.len() < nodes_min {
+            return Err(format!("it has {} nodes", page.len()));
+        }
+        Ok(page)
+    }
+
+    fn is_in_order(&self, from: Option<&[u8]>, before: Option<&[u8]>) -> bool {
+        from.zip(before).is_none_or(|(from, before)| self.is_before(from, before))
+    }
+
+    /// Keys are in the order of their bytes, but for those of the free lists, which are numbers.
+    fn is_before(&self, left: &[u8], right: &[u8]) -> bool {
+        match self.kind {
+            Kind::Free => u64_at(left, 0) < u64_at(right, 0),
+            Kind::Main | Kind::Named(_) => left < right,
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Reading: views of one commit.
+
+use std::fmt;
+use std::ops::RangeBounds;
+use std::sync::Arc;
+
+use heed::{RoTxn, WithoutTls};
+
+use crate::backend::{Shared, Table, says_broken};
+use crate::environment::Environment;
+use crate::error::BackendError;
+use crate::range::{Range, RevRange};
+
+/// A view of one commit, which later commits do not change. It can be sent to another thread, and keeps the backend
+/// open.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let backend = watchful_backend::Backend::open(dir.path(), &Default::default(), &["log"])?;
+/// fn must_be_send(_: impl Send + 'static) {}
+/// must_be_send(backend.read()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct ReadTxn {
+    txn: RoTxn<'static, WithoutTls>,
+    seat: Seat,
+}
+
+/// A reader's place in the list of readers, given up when it is dropped. It keeps the backend open: the fields of
+/// [`ReadTxn`] are dropped in order, so the transaction has ended by then.
+struct Seat {
+    shared: Arc<Shared>,
+    commit: u64,
+    on_read_only: bool,
+}
+
+impl ReadTxn {
+    pub(crate) fn begin(shared: &Arc<Shared>) -> Result<Self, BackendError> {
+        let mut environment = shared.readable();
+        let mut begun = environment.read();
+        if begun.as_ref().is_err_and(says_broken) {
+            environment = shared.reopen_read_only()?;
+            begun = environment.read();
+        }
+        let txn = begun.map_err(|error| environment.error("beginning to read", error))?;
+        let on_read_only = !std::ptr::eq(environment, shared.writable());
+        let seat = Seat::take(shared, txn.id() as u64, on_read_only);
+        Ok(Self { txn, seat })
+    }
+
+    fn environment(&self) -> &Environment {
+        if self.seat.on_read_only { self.seat.shared.readable() } else { self.seat.shared.writable() }
+    }
+
+    fn view(&self) -> View<'_> {
+        View { txn: &self.txn, environment: self.environment() }
+    }
+
+    /// The number of the commit this looks at.
+    #[must_use]
+    pub fn commit(&self) -> u64 {
+        self.seat.commit
+    }
+}
+
+impl fmt::Debug for ReadTxn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadTxn").field("commit", &self.seat.commit).finish_non_exhaustive()
+    }
+}
+
+impl Seat {
+    fn take(shared: &Arc<Shared>, commit: u64, on_read_only: bool) -> Self {
+        *shared.readers.lock().entry(commit).or_default() += 1;
+        Self { shared: Arc::clone(shared), commit, on_read_only }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut readers = self.shared.readers.lock();
+        if let Some(count) = readers.get_mut(&self.commit) {
+            *count -= 1;
+            if *count == 0 {
+                readers.remove(&self.commit);
+            }
+        }
+    }
+}
+
+/// What both kinds of transaction read through.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'t> {
+    pub(crate) txn: &'t RoTxn<'t>,
+    pub(crate) environment: &'t Environment,
+}
+
+impl<'t> View<'t> {
+    pub(crate) fn get(self, table: Table, key: &[u8]) -> Result<Option<&'t [u8]>, BackendError> {
+        // LMDB answers an error for a key that cannot be stored; the truth is that it is not there.
+        if key.is_empty() || key.len() > KEY_LEN_MAX {
+            return Ok(None);
+        }
+        let table = &self.environment.tables[table.0];
+        table.get(self.txn, key).map_err(|error| self.environment.error("reading", error))
+    }
+
+    pub(crate) fn range(
+        self,
+        table: Table,
+        range: &impl RangeBounds<[u8]>,
+    ) -> Result<Range<'t>, BackendError> {
+        Range::begin(self, table, range)
+    }
+
+    pub(crate) fn rev_range(
+        self,
+        table: Table,
+        range: &impl RangeBounds<[u8]>,
+    ) -> Result<RevRange<'t>, BackendError> {
+        RevRange::begin(self, table, range)
+    }
+
+    pub(crate) fn len(self, table: Table) -> Result<u64, BackendError> {
+        let table = &self.environment.tables[table.0];
+        table.len(self.txn).map_err(|error| self.environment.error("counting", error))
+    }
+
+    pub(crate) fn first(self, table: Table) -> Result<Option<Entry<'t>>, BackendError> {
+        let table = &self.environment.tables[table.0];
+        table.first(self.txn).map_err(|error| self.environment.error("reading", error))
+    }
+
+    pub(crate) fn last(self, table: Table) -> Result<Option<Entry<'t>>, BackendError> {
+        let table = &self.environment.tables[table.0];
+        table.last(self.txn).map_err(|error| self.environment.error("reading", error))
+    }
+}
+
+/// The most bytes a key may have: LMDB's bound, as it is built here.
+pub const KEY_LEN_MAX: usize = 511;
+
+/// A key and its value, in the pages they are stored on.
+pub type Entry<'t> = (&'t [u8], &'t [u8]);
+
+/// The reading half of a transaction, which both kinds have.
+macro_rules! reading {
+    ($($of:tt)*) => {
+        impl $($of)* {
+            /// The value of `key`, without a copy.
+            ///
+            /// # Errors
+            ///
+            /// [`BackendError::Damaged`], or [`BackendError::TransactionFailed`] in a write transaction that has failed.
+            ///
+            /// # Panics
+            ///
+            /// When the table is not of this backend; so do the other methods.
+            pub fn get(&self, table: $crate::Table, key: &[u8]) -> Result<Option<&[u8]>, $crate::BackendError> {
+                self.view().get(table, key)
+            }
+
+            /// The entries of the keys in `range`, in order: `..` for all, or a pair of
+            /// [`Bound`](std::ops::Bound)s.
+            ///
+            /// # Errors
+            ///
+            /// As [`get`](Self::get), here and at each step.
+            pub fn range(
+                &self,
+                table: $crate::Table,
+                range: impl std::ops::RangeBounds<[u8]>,
+            ) -> Result<$crate::Range<'_>, $crate::BackendError> {
+                self.view().range(table, &range)
+            }
+
+            /// The entries of the keys in `range`, the last first.
+            ///
+            /// # Errors
+            ///
+            /// As [`get`](Self::get), here and at each step.
+            pub fn rev_range(
+                &self,
+                table: $crate::Table,
+                range: impl std::ops::RangeBounds<[u8]>,
+            ) -> Result<$crate::RevRange<'_>, $crate::BackendError> {
+                self.view().rev_range(table, &range)
+            }
+
+            /// How many entries the table has. LMDB keeps the count.
+            ///
+            /// # Errors
+            ///
+            /// As [`get`](Self::get).
+            pub fn len(&self, table: $crate::Table) -> Result<u64, $crate::BackendError> {
+                self.view().len(table)
+            }
+
+            /// Whether the table has no entry.
+            ///
+            /// # Errors
+            ///
+            /// As [`get`](Self::get).
+            pub fn is_empty(&self, table: $crate::Table) -> Result<bool, $crate::BackendError> {
+                Ok(self.len(table)? == 0)
+            }
+
+            /// The entry with the first key.
+            ///
+            /// # Errors
+            ///
+            /// As [`get`](Self::get).
+            pub fn first(&self, table: $crate::Table) -> Result<Option<$crate::Entry<'_>>, $crate::BackendError> {
+                self.view().first(table)
+            }
+
+            /// The entry with the last key.
+            ///
+            /// # Errors
+            ///
+            /// As [`get`](Self::get).
+            pub fn last(&self, table: $crate::Table) -> Result<Option<$crate::Entry<'_>>, $crate::BackendError> {
+                self.view().last(table)
+            }
+        }
+    };
+}
+pub(crate) use reading;
+
+reading!(ReadTxn);

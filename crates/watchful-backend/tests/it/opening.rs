@@ -1,0 +1,259 @@
+//! What is opened is a whole store of ours that nobody else has open; everything else is refused, and never mapped.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use watchful_backend::{Backend, BackendError, check_file};
+
+use crate::{TABLES, append, data_file, entries, key, open, small};
+
+fn open_error(dir: &Path) -> BackendError {
+    Backend::open(dir, &small(), &TABLES).expect_err("it should be refused")
+}
+
+/// A closed store with values of many sizes.
+fn closed_store(dir: &Path) {
+    let (backend, log) = open(dir);
+    for number in 0..60 {
+        append(&backend, log, number, usize::try_from(number).unwrap() * 150);
+    }
+}
+
+#[test]
+fn a_second_open_is_refused_until_the_first_is_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (backend, log) = open(dir.path());
+    let clone = backend.clone();
+    let reader = backend.read().unwrap();
+    for last_holder in [Box::new(backend) as Box<dyn std::any::Any>, Box::new(clone), Box::new(reader)] {
+        let error = open_error(dir.path());
+        assert!(matches!(&error, BackendError::AlreadyOpen { path } if path == dir.path()), "{error}");
+        drop(last_holder);
+    }
+    append(&open(dir.path()).0, log, 1, 1);
+}
+
+/// Set in a child that is to try a folder.
+const CHILD_FOLDER: &str = "WATCHFUL_TEST_FOLDER";
+
+#[test]
+fn another_process_is_refused() {
+    if let Some(folder) = std::env::var_os(CHILD_FOLDER) {
+        let refused = matches!(open_error(folder.as_ref()), BackendError::AlreadyOpen { .. });
+        std::process::exit(if refused { 42 } else { 1 });
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (_backend, _) = open(dir.path());
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "opening::another_process_is_refused"])
+        .env(CHILD_FOLDER, dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(child.status.code(), Some(42), "{}", String::from_utf8_lossy(&child.stdout));
+}
+
+/// A store that was closed was once refused as open, now and then: a process that another thread was just starting had
+/// inherited the lock.
+#[test]
+fn starting_processes_do_not_hold_the_lock() {
+    let dir = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        let children = scope.spawn(|| (0..50).for_each(|_| drop(Command::new("true").output())));
+        while !children.is_finished() {
+            drop(open(dir.path()));
+        }
+    });
+}
+
+#[test]
+fn what_is_no_folder_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "text").unwrap();
+    for path in [file.clone(), file.join("below")] {
+        assert!(matches!(open_error(&path), BackendError::NotAFolder { .. }), "{}", open_error(&path));
+    }
+    let nested = dir.path().join("a/b/c");
+    open(&nested);
+    assert!(data_file(&nested).exists());
+}
+
+#[test]
+fn what_cannot_be_written_is_told() {
+    // Root may write everywhere but where the system itself says no.
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("LOCK")).unwrap();
+    let error = open_error(dir.path());
+    assert!(matches!(&error, BackendError::NotWritable { path, .. } if path.ends_with("LOCK")), "{error}");
+}
+
+#[test]
+fn a_file_cut_anywhere_is_refused_or_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    closed_store(dir.path());
+    let whole = entries(&open(dir.path()).0, open(&dir.path().join("other")).1);
+    let bytes = fs::read(data_file(dir.path())).unwrap();
+    let report = check_file(&data_file(dir.path())).unwrap();
+    assert!(report.is_ok() && report.free_pages > 0, "{report:?}");
+    let page_bytes = usize::try_from(report.page_bytes).unwrap();
+    let mut refused = 0;
+    for len in (0..bytes.len()).step_by(page_bytes).flat_map(|len| [len, len + page_bytes / 3]) {
+        fs::write(data_file(dir.path()), &bytes[..len]).unwrap();
+        match Backend::open(dir.path(), &small(), &TABLES) {
+            Ok(backend) => {
+                assert_eq!(entries(&backend, backend.table("log").unwrap()), whole, "cut at {len}")
+            }
+            Err(BackendError::CutShort { file_bytes, needed_bytes, .. }) => {
+                assert!(file_bytes == len as u64 && needed_bytes > file_bytes, "cut at {len}");
+                refused += 1;
+            }
+            Err(other) => panic!("cut at {len}: {other}"),
+        }
+    }
+    assert!(refused > 50, "{refused}");
+}
+
+#[test]
+fn free_pages_at_the_end_may_be_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (backend, log) = open(dir.path());
+    append(&backend, log, 1, 100);
+    append(&backend, log, 2, 1_000_000);
+    for _ in 0..4 {
+        let mut txn = backend.write().unwrap();
+        txn.delete(log, &key(2)).unwrap();
+        txn.put(log, &key(0), b"again").unwrap();
+        txn.commit().unwrap();
+    }
+    let whole = entries(&backend, log);
+    drop(backend);
+    let path = data_file(dir.path());
+    let full = fs::metadata(&path).unwrap().len();
+    fs::File::options().write(true).open(&path).unwrap().set_len(full - 500_000).unwrap();
+    let (backend, log) = open(dir.path());
+    assert_eq!(entries(&backend, log), whole);
+    assert_eq!(fs::metadata(&path).unwrap().len(), full, "the file was made as long as its pages say");
+}
+
+#[test]
+fn a_data_file_that_vanished_is_not_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    closed_store(dir.path());
+    fs::remove_file(data_file(dir.path())).unwrap();
+    let error = open_error(dir.path());
+    assert!(matches!(error, BackendError::NotAStore { .. }), "{error}");
+    assert!(error.to_string().contains("gone"), "{error}");
+}
+
+/// Opens a store after `change` was made to its data file's bytes, and expects it to be refused for `reason`.
+fn check_refused(change: impl FnOnce(&mut Vec<u8>), reason: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    closed_store(dir.path());
+    let mut bytes = fs::read(data_file(dir.path())).unwrap();
+    change(&mut bytes);
+    fs::write(data_file(dir.path()), bytes).unwrap();
+    let error = open_error(dir.path()).to_string();
+    assert!(error.contains(reason), "{error:?} should tell {reason:?}");
+}
+
+/// Where the two pages that begin a file have their fields, seen from each page's start.
+const MAGIC: usize = 16;
+const VERSION: usize = 20;
+const PAGE_BYTES: usize = 40;
+const MAIN_ROOT: usize = 128;
+const COMMIT: usize = 144;
+
+/// Changes both pages that begin a file.
+fn in_metas(change: impl Fn(&mut [u8])) -> impl FnOnce(&mut Vec<u8>) {
+    move |bytes| {
+        let page_bytes = u32::from_ne_bytes(bytes[PAGE_BYTES..][..4].try_into().unwrap());
+        let (first, second) = bytes.split_at_mut(page_bytes.try_into().unwrap());
+        change(first);
+        change(second);
+    }
+}
+
+#[test]
+fn foreign_files_are_refused() {
+    check_refused(|bytes| *bytes = b"SQLite format 3\0".repeat(4096), "does not begin as an LMDB file does");
+    check_refused(|bytes| *bytes = vec![0; 65536], "does not begin as an LMDB file does");
+    check_refused(|bytes| *bytes = b"short".to_vec(), "is cut short");
+    check_refused(in_metas(|meta| meta[MAGIC..][..4].reverse()), "other byte order");
+    check_refused(in_metas(|meta| meta[VERSION..][..4].copy_from_slice(&2u32.to_ne_bytes())), "format 2");
+    check_refused(|bytes| bytes[PAGE_BYTES] = 1, "pages of");
+}
+
+#[test]
+fn damaged_first_pages_are_refused() {
+    check_refused(in_metas(|meta| meta[MAIN_ROOT..][..8].fill(0x11)), "root");
+    check_refused(|bytes| bytes[MAGIC] ^= 1, "page 0");
+    check_refused(in_metas(|meta| meta[COMMIT] ^= 1), "commit");
+    check_refused(|bytes| bytes[COMMIT] ^= 1, "page 0: it says that it is of commit");
+}
+
+#[test]
+fn a_file_with_other_tables_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Backend::open(dir.path(), &small(), &["theirs"]).unwrap());
+    let error = open_error(dir.path());
+    assert!(matches!(&error, BackendError::NotAStore { reason, .. } if reason.contains("tables")), "{error}");
+    let more = ["theirs", "ours"];
+    let backend = Backend::open(dir.path(), &small(), &more).unwrap();
+    assert!(backend.table("ours").is_some() && backend.table("log").is_none());
+}
+
+#[test]
+fn a_damaged_list_of_tables_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    closed_store(dir.path());
+    let mut bytes = fs::read(data_file(dir.path())).unwrap();
+    let page_bytes = usize::try_from(check_file(&data_file(dir.path())).unwrap().page_bytes).unwrap();
+    let commit_of =
+        |page: usize| u64::from_ne_bytes(bytes[page * page_bytes + COMMIT..][..8].try_into().unwrap());
+    let newest = if commit_of(1) > commit_of(0) { page_bytes } else { 0 };
+    let root = u64::from_ne_bytes(bytes[newest + MAIN_ROOT..][..8].try_into().unwrap());
+    let root = usize::try_from(root).unwrap() * page_bytes;
+    bytes[root..root + page_bytes].fill(0);
+    fs::write(data_file(dir.path()), bytes).unwrap();
+    let error = open_error(dir.path());
+    assert!(matches!(error, BackendError::Damaged { .. }), "{error}");
+}
+
+#[test]
+fn a_store_that_is_not_trusted_is_checked_as_a_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let check_asked = |must_check: bool, is_there: bool| {
+        let mut asked = false;
+        let opened = Backend::open_checking(dir.path(), &small(), &TABLES, |path| {
+            asked = true;
+            assert_eq!(path, data_file(dir.path()));
+            must_check
+        });
+        assert_eq!(asked, is_there, "there is nothing to check in a store that is yet to be made");
+        opened
+    };
+    drop(check_asked(true, false).unwrap());
+    closed_store(dir.path());
+    drop(check_asked(true, true).unwrap());
+    zero_a_leaf(dir.path());
+    let error = check_asked(true, true).err().unwrap();
+    assert!(matches!(&error, BackendError::Damaged { what, .. } if what.contains("more")), "{error}");
+    drop(check_asked(false, true).unwrap());
+}
+
+/// Zeroes the page that holds the first rows.
+fn zero_a_leaf(dir: &Path) {
+    let mut bytes = fs::read(data_file(dir)).unwrap();
+    let page_bytes = usize::try_from(check_file(&data_file(dir)).unwrap().page_bytes).unwrap();
+    let is_bad = |page: &usize| {
+        let mut damaged = bytes.clone();
+        damaged[page * page_bytes..][..page_bytes].fill(0);
+        fs::write(data_file(dir), &damaged).unwrap();
+        let entries = check_file(&data_file(dir)).unwrap().tables.first().map_or(0, |table| table.entries);
+        (1..60).contains(&entries)
+    };
+    let leaf = (2..bytes.len() / page_bytes).find(is_bad).unwrap();
+    bytes[leaf * page_bytes..][..page_bytes].fill(0);
+    fs::write(data_file(dir), bytes).unwrap();
+}
