@@ -1,0 +1,138 @@
+//! The index and a plain list do the same steps, and must always agree.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use watchful_revision::KeyRange;
+use watchful_watcher_index::{GroupId, WatcherIndex};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Insert(KeyRange, GroupId),
+    /// A pair that may or may not be there.
+    Remove(KeyRange, GroupId),
+    /// A pair that is there.
+    RemoveOne(Index),
+    Stab(Vec<u8>),
+}
+
+struct Twins {
+    index: WatcherIndex,
+    list: Vec<(KeyRange, GroupId)>,
+}
+
+impl Twins {
+    fn new(index: WatcherIndex) -> Self {
+        Self { index, list: Vec::new() }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Insert(range, group) => self.insert(range, *group),
+            Step::Remove(range, group) => self.remove(range, *group),
+            Step::RemoveOne(_) if self.list.is_empty() => {}
+            Step::RemoveOne(place) => {
+                let (range, group) = place.get(&self.list).clone();
+                self.remove(&range, group);
+            }
+            Step::Stab(key) => self.check_stab(key),
+        }
+        assert_eq!(self.index.len(), self.list.len());
+        assert_eq!(self.index.is_empty(), self.list.is_empty());
+    }
+
+    fn insert(&mut self, range: &KeyRange, group: GroupId) {
+        let pair = (range.clone(), group);
+        let absent = !self.list.contains(&pair);
+        assert_eq!(self.index.insert(range, group), absent, "insert of {range} {group:?}");
+        self.list.extend(absent.then_some(pair));
+        self.check_range(range);
+    }
+
+    fn remove(&mut self, range: &KeyRange, group: GroupId) {
+        let place = self.list.iter().position(|pair| *pair == (range.clone(), group));
+        assert_eq!(self.index.remove(range, group), place.is_some(), "remove of {range} {group:?}");
+        place.map(|place| self.list.swap_remove(place));
+        self.check_range(range);
+    }
+
+    fn check_range(&self, range: &KeyRange) {
+        let mut found = Vec::new();
+        self.index.groups_of(range, &mut found);
+        self.check(found, |own| own == range, &format!("groups of {range}"));
+        self.check_stab(range.start());
+        self.check_stab(&range.end().unwrap_or_else(|| vec![0xff; 9]));
+    }
+
+    fn check_stab(&self, key: &[u8]) {
+        let mut found = Vec::new();
+        self.index.stab(key, &mut found);
+        self.check(found, |own| own.contains(key), &format!("stab of {}", key.escape_ascii()));
+    }
+
+    fn check(&self, mut found: Vec<GroupId>, belongs: impl Fn(&KeyRange) -> bool, what: &str) {
+        let mut expected: Vec<_> =
+            self.list.iter().filter(|pair| belongs(&pair.0)).map(|pair| pair.1).collect();
+        expected.sort();
+        found.sort();
+        assert_eq!(found, expected, "{what}");
+    }
+}
+
+/// Short keys over bytes that matter: the least, the greatest, and two between.
+fn arb_key() -> impl Strategy<Value = Vec<u8>> {
+    vec(prop_oneof![Just(0x00), Just(b'a'), Just(b'b'), Just(0xff)], 0..=5)
+}
+
+fn arb_range() -> impl Strategy<Value = KeyRange> {
+    let between = (arb_key(), arb_key()).prop_filter_map("a range holds a key", |(a, b)| {
+        let (start, end) = if a < b { (a, b) } else { (b, a) };
+        KeyRange::between(start, end).ok()
+    });
+    prop_oneof![
+        arb_key().prop_map(KeyRange::key),
+        arb_key().prop_map(KeyRange::prefix),
+        arb_key().prop_map(KeyRange::from_key),
+        between,
+    ]
+}
+
+/// Prefixes of the same byte: a hundred lengths, far more than the table takes, and each key has many of them.
+fn arb_long_range() -> impl Strategy<Value = KeyRange> {
+    let byte = prop_oneof![Just(b'a'), Just(0xff)];
+    (1..100_usize, byte).prop_map(|(len, last)| KeyRange::prefix([vec![b'a'; len], vec![last]].concat()))
+}
+
+fn arb_steps<R: Strategy<Value = KeyRange> + Clone + 'static>(
+    range: R,
+    key: impl Strategy<Value = Vec<u8>> + 'static,
+) -> impl Strategy<Value = Vec<Step>> {
+    let group = || (0..4_u32).prop_map(GroupId);
+    let step = prop_oneof![
+        6 => (range.clone(), group()).prop_map(|(range, group)| Step::Insert(range, group)),
+        1 => (range, group()).prop_map(|(range, group)| Step::Remove(range, group)),
+        3 => any::<Index>().prop_map(Step::RemoveOne),
+        3 => key.prop_map(Step::Stab),
+    ];
+    vec(step, 1..200)
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_a_list(steps in arb_steps(arb_range().boxed(), arb_key()), small in any::<bool>()) {
+        let mut twins = Twins::new(if small { WatcherIndex::small() } else { WatcherIndex::new() });
+        steps.iter().for_each(|step| twins.step(step));
+    }
+
+    #[test]
+    fn agrees_with_a_list_beyond_the_cap_on_lengths(
+        steps in arb_steps(arb_long_range().boxed(), (0..110_usize).prop_map(|len| vec![b'a'; len])),
+        lengths in 60..70_usize,
+    ) {
+        let mut twins = Twins::new(WatcherIndex::small());
+        for len in 1..=lengths {
+            twins.step(&Step::Insert(KeyRange::prefix(vec![b'a'; len]), GroupId(9)));
+        }
+        steps.iter().for_each(|step| twins.step(step));
+    }
+}
