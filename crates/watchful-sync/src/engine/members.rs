@@ -1,0 +1,468 @@
+//! Who is registered: groups, members, and every move of a member between its standings.
+//!
+//! ```text
+//!   Future ──(head comes)──> Synced ──(outbox full)──> Blocked ──(drained)──> Ready ──(read)──> Riding
+//!      └──────────────────────> Ready <──(chunk ends before the head)─────────────────────────────┤
+//!                               Synced <──(chunk ends at the head: hand-over)─────────────────────┘
+//! ```
+//!
+//! [`Engine::set_standing`] is the only place where a standing changes, and keeps the engine's sets and counters true.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use watchful_revision::Revision;
+use watchful_watcher_index::GroupId;
+
+use super::{Engine, Stream, Work};
+use crate::spec::GroupOptions;
+use crate::{End, Item, KeyRanges, LagPolicy, Refusal, StreamId, WatchId, WatchIds, WatchSpec};
+
+/// Watches with the same ranges and options.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) ranges: KeyRanges,
+    pub(crate) options: GroupOptions,
+    members: GroupMembers,
+}
+
+/// Mostly one. More are kept by stream, so that members of one stream find each other.
+#[derive(Debug)]
+enum GroupMembers {
+    One {
+        stream: u32,
+        member: u32,
+    },
+    #[allow(clippy::box_collection, reason = "most groups have one member, and a group is to stay small")]
+    Many(Box<BTreeSet<(u32, u32)>>),
+}
+
+/// The watches of one group on one stream that are owed the same next.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) group: u32,
+    pub(crate) stream: u32,
+    pub(crate) ids: WatchIds,
+    pub(crate) standing: Standing,
+}
+
+/// Where a member is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It starts at a revision that the head has not reached.
+    Future { start: u64 },
+    /// It has everything up to the head.
+    Synced {
+        /// It was sent events since the last progress interval.
+        sent: bool,
+        /// It was sent a part of the revision that the head's scan is in.
+        open: bool,
+    },
+    /// It is owed history, and its stream has room as far as is known.
+    Ready(Cursor),
+    /// It is owed history, and its stream has no room.
+    Blocked(Cursor),
+    /// A read is out for it.
+    Riding { scan: u32, cursor: Cursor },
+}
+
+/// The first row that is still owed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    pub(crate) next: Revision,
+    /// It was sent a part of revision `next.main`, marked as a fragment.
+    pub(crate) open: bool,
+}
+
+impl Cursor {
+    pub(crate) fn at(next: Revision) -> Self {
+        Self { next, open: false }
+    }
+
+    pub(crate) fn start_of(main: u64) -> Self {
+        Self::at(Revision::start_of(main))
+    }
+}
+
+impl Standing {
+    pub(crate) const SYNCED: Self = Self::Synced { sent: false, open: false };
+
+    pub(crate) fn is_synced(self) -> bool {
+        matches!(self, Self::Synced { .. })
+    }
+
+    /// Whether members in these two standings are owed the same, so that they can become one.
+    fn joins(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Synced { open, .. }, Self::Synced { open: other, .. }) => open == other,
+            (Self::Ready(cursor), Self::Ready(other)) => cursor == other,
+            (Self::Future { start }, Self::Future { start: other }) => start == other,
+            _ => false,
+        }
+    }
+}
+
+impl Group {
+    pub(crate) fn members(&self) -> impl Iterator<Item = u32> + '_ {
+        let (one, many) = match &self.members {
+            GroupMembers::One { member, .. } => (Some(*member), None),
+            GroupMembers::Many(members) => (None, Some(members.iter().map(|(_, member)| *member))),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    fn members_on(&self, stream: u32) -> impl Iterator<Item = u32> + '_ {
+        let (one, many) = match &self.members {
+            GroupMembers::One { stream: own, member } => ((*own == stream).then_some(*member), None),
+            GroupMembers::Many(members) => (None, Some(members.range((stream, 0)..=(stream, u32::MAX)))),
+        };
+        one.into_iter().chain(many.into_iter().flatten().map(|(_, member)| *member))
+    }
+
+    fn add(&mut self, stream: u32, member: u32) {
+        match &mut self.members {
+            GroupMembers::One { stream: first_stream, member: first } => {
+                let both = BTreeSet::from([(*first_stream, *first), (stream, member)]);
+                self.members = GroupMembers::Many(Box::new(both));
+            }
+            GroupMembers::Many(members) => drop(members.insert((stream, member))),
+        }
+    }
+
+    /// Returns whether anybody is left.
+    fn take_out(&mut self, stream: u32, member: u32) -> bool {
+        match &mut self.members {
+            GroupMembers::One { member: only, .. } => *only != member,
+            GroupMembers::Many(members) => {
+                members.remove(&(stream, member));
+                !members.is_empty()
+            }
+        }
+    }
+}
+
+impl Engine {
+    pub(super) fn register(&mut self, stream: u32, watch: WatchId, spec: WatchSpec) {
+        let Some(to) = self.streams.get(stream).filter(|to| !to.gone) else { return };
+        if to.watches.get(watch).is_some() {
+            let refusal = Refusal::DuplicateWatchId;
+            return self.push(stream, Item::Refused { watch, refusal });
+        }
+        self.push(stream, Item::Created { watch, head: self.head });
+        let start = spec.start_revision;
+        if start < self.compact_revision {
+            let end = End::Compacted { compact_revision: self.compact_revision };
+            return self.push(stream, Item::Ended { watches: WatchIds::one(watch), end });
+        }
+        let standing = self.first_standing(start);
+        self.join(stream, watch, spec, standing);
+    }
+
+    fn first_standing(&self, start: u64) -> Standing {
+        // While the head's own scan is out, its matcher may have passed a key before this watch was in the index. So
+        // the watch is not synced before that scan is back.
+        let head_moves = self.head_read.is_some() || self.head_sub > 0;
+        match start.cmp(&(self.head + 1)) {
+            std::cmp::Ordering::Less => Standing::Ready(Cursor::start_of(start)),
+            std::cmp::Ordering::Equal if !head_moves => Standing::SYNCED,
+            _ => Standing::Future { start },
+        }
+    }
+
+    fn join(&mut self, stream: u32, watch: WatchId, spec: WatchSpec, standing: Standing) {
+        let found = self.find_group(&spec);
+        let sibling = found.and_then(|group| self.sibling(group, stream, standing, None));
+        if let Some(sibling) = sibling {
+            self.adopt(sibling, watch);
+            return;
+        }
+        let member = self.members.insert(Member {
+            group: found.unwrap_or(u32::MAX),
+            stream,
+            ids: WatchIds::one(watch),
+            standing: Standing::Future { start: u64::MAX },
+        });
+        match found {
+            Some(group) => {
+                if let Some(group) = self.groups.get_mut(group) {
+                    group.add(stream, member);
+                }
+            }
+            None => {
+                let group = self.new_group(spec, stream, member);
+                if let Some(member) = self.members.get_mut(member) {
+                    member.group = group;
+                }
+            }
+        }
+        if let Some(to) = self.streams.get_mut(stream) {
+            to.watches.insert(watch, member);
+            to.unsynced += 1;
+        }
+        self.set_standing(member, standing);
+    }
+
+    fn find_group(&self, spec: &WatchSpec) -> Option<u32> {
+        let mut found = Vec::new();
+        self.index.groups_of(spec.ranges.as_slice().first()?, &mut found);
+        found.into_iter().map(|GroupId(group)| group).find(|&group| {
+            let same = |group: &Group| group.ranges == spec.ranges && group.options == spec.options;
+            self.groups.get(group).is_some_and(same)
+        })
+    }
+
+    fn new_group(&mut self, spec: WatchSpec, stream: u32, member: u32) -> u32 {
+        let options = spec.options;
+        let members = GroupMembers::One { stream, member };
+        let group = self.groups.insert(Group { ranges: spec.ranges.clone(), options, members });
+        for range in spec.ranges.as_slice() {
+            self.index.insert(range, GroupId(group));
+        }
+        if options != GroupOptions::default() {
+            Arc::make_mut(&mut self.options).insert(GroupId(group), options);
+        }
+        if options.prev_kv {
+            self.prev_groups += 1;
+            // What is kept was published before anybody asked for `prev_kv` of these keys, so it is read again.
+            self.recent.clear();
+        }
+        if let Some(read) = &mut self.head_read {
+            read.newcomers.insert(group);
+        }
+        group
+    }
+
+    fn remove_group(&mut self, group: u32) {
+        let Some(gone) = self.groups.remove(group) else { return };
+        for range in gone.ranges.as_slice() {
+            self.index.remove(range, GroupId(group));
+        }
+        if gone.options != GroupOptions::default() {
+            Arc::make_mut(&mut self.options).remove(&GroupId(group));
+        }
+        self.prev_groups -= usize::from(gone.options.prev_kv);
+        for (_, scan) in self.scans.iter_mut() {
+            scan.forget_group(group);
+        }
+    }
+
+    /// Another member of the group on the same stream that is owed the same.
+    fn sibling(&self, group: u32, stream: u32, standing: Standing, not: Option<u32>) -> Option<u32> {
+        self.groups.get(group)?.members_on(stream).find(|&member| {
+            let joins = |member: &Member| member.standing.joins(standing);
+            Some(member) != not && self.members.get(member).is_some_and(joins)
+        })
+    }
+
+    fn adopt(&mut self, member: u32, watch: WatchId) {
+        let Some(owner) = self.members.get_mut(member) else { return };
+        owner.ids.insert(watch);
+        if let Some(to) = self.streams.get_mut(owner.stream) {
+            to.watches.insert(watch, member);
+        }
+    }
+
+    /// Makes one member of two that are owed the same, if there is such a sibling. The smaller set of ids moves.
+    pub(super) fn merge(&mut self, member: u32) {
+        let Some(this) = self.members.get(member) else { return };
+        let Some(other) = self.sibling(this.group, this.stream, this.standing, Some(member)) else { return };
+        let Some(that) = self.members.get(other) else { return };
+        debug_assert!(this.standing.joins(that.standing), "siblings are owed the same");
+        self.unite(member, other);
+    }
+
+    /// Makes one member of two of one group and stream, which must be owed the same, and returns its name. The smaller
+    /// set of ids moves.
+    pub(super) fn unite(&mut self, one: u32, other: u32) -> u32 {
+        let ids_of = |name: u32| self.members.get(name).map(|member| &member.ids);
+        let (Some(first), Some(second)) = (ids_of(one), ids_of(other)) else { return other };
+        let one_is_small = first.len() <= second.len();
+        let ids = if one_is_small { first.clone() } else { second.clone() };
+        let (small, large) = if one_is_small { (one, other) } else { (other, one) };
+        for watch in ids.iter() {
+            self.adopt(large, watch);
+        }
+        self.remove_member(small);
+        large
+    }
+
+    /// Takes the member out of everything. Its watch ids must already be gone from the stream, or belong to another.
+    pub(super) fn remove_member(&mut self, member: u32) {
+        self.leave_standing(member);
+        let Some(gone) = self.members.remove(member) else { return };
+        if let Some(to) = self.streams.get_mut(gone.stream).filter(|_| !gone.standing.is_synced()) {
+            to.unsynced -= 1;
+        }
+        let left = self.groups.get_mut(gone.group).is_some_and(|group| group.take_out(gone.stream, member));
+        if !left {
+            self.remove_group(gone.group);
+        }
+        self.progress_may_be_due(gone.stream);
+    }
+
+    /// The only way from one standing to another.
+    pub(super) fn set_standing(&mut self, member: u32, standing: Standing) {
+        self.leave_standing(member);
+        let Some(this) = self.members.get_mut(member) else { return };
+        let (was, stream) = (std::mem::replace(&mut this.standing, standing), this.stream);
+        match standing {
+            Standing::Synced { .. } => self.synced += 1,
+            Standing::Future { start } => drop(self.future.insert((start, member))),
+            Standing::Ready(cursor) => drop(self.ready.insert((cursor.next, member))),
+            Standing::Blocked(_) => drop(self.blocked.insert((stream, member))),
+            Standing::Riding { .. } => {}
+        }
+        if was.is_synced() != standing.is_synced() {
+            if let Some(to) = self.streams.get_mut(stream) {
+                to.unsynced = if standing.is_synced() { to.unsynced - 1 } else { to.unsynced + 1 };
+            }
+            self.progress_may_be_due(stream);
+        }
+    }
+
+    /// Takes the member out of the set its standing keeps it in.
+    fn leave_standing(&mut self, member: u32) {
+        let Some(this) = self.members.get(member) else { return };
+        match this.standing {
+            Standing::Synced { .. } => self.synced -= 1,
+            Standing::Future { start } => drop(self.future.remove(&(start, member))),
+            Standing::Ready(cursor) => drop(self.ready.remove(&(cursor.next, member))),
+            Standing::Blocked(_) => drop(self.blocked.remove(&(this.stream, member))),
+            Standing::Riding { .. } => {}
+        }
+    }
+
+    /// Puts a member that is owed `cursor` where it belongs now, and makes it one with its siblings there.
+    pub(super) fn owe(&mut self, member: u32, cursor: Cursor) {
+        if cursor.next.main < self.compact_revision {
+            return self.end(member, &End::Compacted { compact_revision: self.compact_revision });
+        }
+        self.set_standing(member, Standing::Ready(cursor));
+        self.merge(member);
+    }
+
+    pub(super) fn become_synced(&mut self, member: u32, sent: bool) {
+        self.set_standing(member, Standing::Synced { sent, open: false });
+        self.merge(member);
+    }
+
+    /// There was no room for what a synced or riding member is owed from `cursor` on.
+    pub(super) fn fall_behind(&mut self, member: u32, cursor: Cursor) {
+        let Some(this) = self.members.get(member) else { return };
+        let stream = this.stream;
+        let lag = self.groups.get(this.group).map(|group| group.options.lag);
+        if lag == Some(LagPolicy::Cancel) && this.standing.is_synced() {
+            return self.end(member, &End::Lagged { next_revision: cursor.next.main });
+        }
+        self.set_standing(member, Standing::Blocked(cursor));
+        self.tell_blocked(stream);
+    }
+
+    pub(super) fn tell_blocked(&mut self, stream: u32) {
+        let Some(to) = self.streams.get_mut(stream) else { return };
+        if !std::mem::replace(&mut to.blocked_told, true) {
+            self.work.push(Work::Blocked { stream: StreamId(stream) });
+        }
+    }
+
+    /// The stream has more room than before. Once half of its outbox is free, all of its members may ride; until then
+    /// its receiver is to report once more, because what it had told may have been too early.
+    pub(super) fn room_came(&mut self, stream: u32) {
+        let Some(to) = self.streams.get_mut(stream) else { return };
+        if to.queued_bytes + to.reserved_bytes <= to.outbox_bytes_max / 2 {
+            to.blocked_told = false;
+            self.unblock(stream);
+        } else if to.blocked_told && to.queued_bytes > to.outbox_bytes_max / 2 {
+            self.work.push(Work::Blocked { stream: StreamId(stream) });
+        }
+        self.progress_may_be_due(stream);
+    }
+
+    fn unblock(&mut self, stream: u32) {
+        let members: Vec<u32> =
+            self.blocked.range((stream, 0)..=(stream, u32::MAX)).map(|(_, member)| *member).collect();
+        for member in members {
+            if let Some(Standing::Blocked(cursor)) = self.members.get(member).map(|member| member.standing) {
+                self.owe(member, cursor);
+            }
+        }
+    }
+
+    /// All watches of the member hear why, once, and are gone.
+    pub(super) fn end(&mut self, member: u32, end: &End) {
+        let Some(this) = self.members.get(member) else { return };
+        let (stream, ids) = (this.stream, this.ids.clone());
+        if let Some(to) = self.streams.get_mut(stream) {
+            for watch in ids.iter() {
+                to.watches.remove(watch);
+            }
+        }
+        self.push(stream, Item::Ended { watches: ids, end: end.clone() });
+        self.remove_member(member);
+    }
+
+    pub(super) fn cancel_watch(&mut self, stream: u32, watch: WatchId) {
+        let Some(member) = self.streams.get_mut(stream).and_then(|to| to.watches.remove(watch)) else {
+            return;
+        };
+        self.push(stream, Item::Ended { watches: WatchIds::one(watch), end: End::Cancelled });
+        let left = self.members.get_mut(member).is_some_and(|owner| owner.ids.remove(watch));
+        if !left {
+            self.remove_member(member);
+        }
+    }
+
+    /// Everybody who is owed something below `revision` hears it now, whatever their standing.
+    pub(super) fn compact_to(&mut self, revision: u64) {
+        if revision <= self.compact_revision {
+            return;
+        }
+        self.compact_revision = revision;
+        let end = End::Compacted { compact_revision: revision };
+        for member in self.owed_below(revision) {
+            self.end(member, &end);
+        }
+        if self.head + 1 < revision {
+            self.head_sub = 0;
+            if let Some(read) = &mut self.head_read {
+                read.stale = true;
+            }
+            self.advance_head(revision - 1);
+        }
+    }
+
+    fn owed_below(&self, revision: u64) -> Vec<u32> {
+        let synced_too = self.head + 1 < revision;
+        let owed = |member: &Member| match member.standing {
+            Standing::Ready(cursor) | Standing::Blocked(cursor) | Standing::Riding { cursor, .. } => {
+                cursor.next.main < revision
+            }
+            Standing::Future { start } => start < revision,
+            Standing::Synced { .. } => synced_too,
+        };
+        // Synced members are many, and need no look as long as the head is not behind the compaction.
+        if synced_too {
+            return self.members.iter().filter(|(_, member)| owed(member)).map(|(name, _)| name).collect();
+        }
+        let below = (Revision::start_of(revision), 0);
+        let ready = self.ready.range(..below).map(|(_, member)| *member);
+        let blocked = self.blocked.iter().map(|(_, member)| *member);
+        let riding = self.scans.iter().flat_map(|(_, scan)| scan.riders().iter().copied());
+        let future = self.future.range(..(revision, 0)).map(|(_, member)| *member);
+        let mut all: Vec<u32> = ready.chain(blocked).chain(riding).chain(future).collect();
+        all.sort_unstable();
+        all.dedup();
+        all.retain(|&name| self.members.get(name).is_some_and(owed));
+        all
+    }
+}
+
+impl Stream {
+    pub(crate) fn watches(&self) -> impl Iterator<Item = (WatchId, u32)> + '_ {
+        self.watches.iter()
+    }
+
+    pub(crate) fn member_of(&self, watch: WatchId) -> Option<u32> {
+        self.watches.get(watch)
+    }
+}

@@ -1,0 +1,161 @@
+//! A set of watch ids that a delivery can share.
+//!
+//! A batch is queued once for all watches of a member, with their ids. A million ids must not be copied a batch, and
+//! adding one to a million must not copy the million: so the set is kept in sorted blocks behind `Arc`s. Taking a share
+//! is one increment; a change copies the list of blocks and one block, and only while a share is out.
+
+use std::sync::Arc;
+
+use crate::WatchId;
+
+/// How many ids a block holds at most: 4 KiB, so that a change moves 2 KiB on average.
+const BLOCK_LEN_MAX: usize = 512;
+
+/// A sorted set of watch ids; a clone shares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchIds(Repr);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Repr {
+    One(WatchId),
+    /// Sorted blocks, none of them empty; one `Arc` around all, so that a member stays small.
+    Many(Arc<Vec<Arc<Vec<WatchId>>>>),
+}
+
+impl WatchIds {
+    pub(crate) fn one(id: WatchId) -> Self {
+        Self(Repr::One(id))
+    }
+
+    /// How many ids there are; never 0.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Repr::One(_) => 1,
+            Repr::Many(blocks) => blocks.iter().map(|block| block.len()).sum(),
+        }
+    }
+
+    /// Never so: a delivery is for somebody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// The ids, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = WatchId> + '_ {
+        let (one, many) = match &self.0 {
+            Repr::One(id) => (Some(*id), None),
+            Repr::Many(blocks) => (None, Some(blocks.iter().flat_map(|block| block.iter().copied()))),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    /// Whether `id` is one of them.
+    #[must_use]
+    pub fn contains(&self, id: WatchId) -> bool {
+        match &self.0 {
+            Repr::One(own) => *own == id,
+            Repr::Many(blocks) => blocks[block_of(blocks, id)].binary_search(&id).is_ok(),
+        }
+    }
+
+    pub(crate) fn insert(&mut self, id: WatchId) {
+        match &mut self.0 {
+            Repr::One(own) if *own == id => {}
+            Repr::One(own) => {
+                let block = if *own < id { vec![*own, id] } else { vec![id, *own] };
+                self.0 = Repr::Many(Arc::new(vec![Arc::new(block)]));
+            }
+            Repr::Many(blocks) => insert_into(Arc::make_mut(blocks), id),
+        }
+    }
+
+    /// Takes `id` out. Returns false when that would leave none: a member without watches is to be removed instead.
+    pub(crate) fn remove(&mut self, id: WatchId) -> bool {
+        match &mut self.0 {
+            Repr::One(own) => *own != id,
+            Repr::Many(blocks) => {
+                let blocks = Arc::make_mut(blocks);
+                let at = block_of(blocks, id);
+                let Ok(place) = blocks[at].binary_search(&id) else { return true };
+                let block = Arc::make_mut(&mut blocks[at]);
+                block.remove(place);
+                if block.is_empty() {
+                    blocks.remove(at);
+                }
+                !blocks.is_empty()
+            }
+        }
+    }
+}
+
+/// The block that holds `id`, or would.
+fn block_of(blocks: &[Arc<Vec<WatchId>>], id: WatchId) -> usize {
+    blocks.partition_point(|block| block[0] <= id).saturating_sub(1)
+}
+
+fn insert_into(blocks: &mut Vec<Arc<Vec<WatchId>>>, id: WatchId) {
+    let at = block_of(blocks, id);
+    let block = Arc::make_mut(&mut blocks[at]);
+    let Err(place) = block.binary_search(&id) else { return };
+    if block.len() < BLOCK_LEN_MAX {
+        block.insert(place, id);
+    } else if place == BLOCK_LEN_MAX {
+        // Ids mostly grow: a full block stays full, instead of being split in halves.
+        blocks.insert(at + 1, Arc::new(vec![id]));
+    } else {
+        let upper = block.split_off(BLOCK_LEN_MAX / 2);
+        if place <= BLOCK_LEN_MAX / 2 {
+            block.insert(place, id);
+            blocks.insert(at + 1, Arc::new(upper));
+        } else {
+            let mut upper = upper;
+            upper.insert(place - BLOCK_LEN_MAX / 2, id);
+            blocks.insert(at + 1, Arc::new(upper));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn is_a_sorted_set(steps in prop::collection::vec((any::<bool>(), 0_i64..2_000), 1..4_000)) {
+            let (mut ids, mut twin) = (WatchIds::one(1_000), BTreeSet::from([1_000_i64]));
+            let mut shares = Vec::new();
+            for (at, (insert, id)) in steps.into_iter().enumerate() {
+                if insert {
+                    ids.insert(id);
+                    twin.insert(id);
+                } else if twin.contains(&id) && twin.len() > 1 {
+                    prop_assert!(ids.remove(id));
+                    twin.remove(&id);
+                }
+                if at % 500 == 0 {
+                    shares.push((ids.clone(), twin.clone()));
+                }
+            }
+            shares.push((ids, twin));
+            for (ids, twin) in shares {
+                prop_assert!(ids.iter().eq(twin.iter().copied()));
+                prop_assert_eq!(ids.len(), twin.len());
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_id_is_not_taken_out() {
+        let mut ids = WatchIds::one(3);
+        assert!(!ids.remove(3));
+        ids.insert(4);
+        assert!(ids.remove(3));
+        assert!(!ids.remove(4));
+    }
+}

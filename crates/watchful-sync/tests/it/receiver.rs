@@ -1,0 +1,230 @@
+//! The other end of an outbox: it takes items out, and turns them into what the testkit's checkers understand.
+
+use std::collections::VecDeque;
+
+use watchful_sync::{Batch, End, Item, StreamId, WatchId};
+use watchful_testkit::{Batch as ObservedBatch, Filters, Observation, Observed, Policy, WatchSpec};
+
+/// One watch as its receiver knows it, from `Created` to `Ended`.
+pub struct Watched {
+    pub id: WatchId,
+    pub spec: WatchSpec,
+    pub progress_notify: bool,
+    pub observed: Observed,
+    pub alive: bool,
+}
+
+/// What somebody asked for and has not been answered.
+struct Asked {
+    id: WatchId,
+    spec: WatchSpec,
+    progress_notify: bool,
+}
+
+pub struct Receiver {
+    pub stream: StreamId,
+    pub attached: bool,
+    pub outbox_bytes_max: usize,
+    pub outbox: VecDeque<Item>,
+    /// What has been taken out since the engine last heard of it.
+    pub taken_bytes: usize,
+    /// How much more than its bound the outbox may hold, because a single row came that no chunk holds.
+    pub excess_bytes: usize,
+    /// The engine waits to hear of room.
+    pub blocked: bool,
+    /// Somebody asked for progress of at least this.
+    pub progress_asked: Option<u64>,
+    pub watches: Vec<Watched>,
+    asked: VecDeque<Asked>,
+    heard: Vec<String>,
+}
+
+impl Receiver {
+    pub fn new(stream: StreamId, outbox_bytes_max: usize) -> Self {
+        Self {
+            stream,
+            attached: true,
+            outbox_bytes_max,
+            outbox: VecDeque::new(),
+            taken_bytes: 0,
+            excess_bytes: 0,
+            blocked: false,
+            progress_asked: None,
+            watches: Vec::new(),
+            asked: VecDeque::new(),
+            heard: Vec::new(),
+        }
+    }
+
+    pub fn ask(&mut self, id: WatchId, spec: &watchful_sync::WatchSpec) {
+        let progress_notify = spec.options.progress_notify;
+        self.asked.push_back(Asked { id, spec: in_words_of_testkit(spec), progress_notify });
+    }
+
+    pub fn outbox_bytes(&self) -> usize {
+        self.outbox.iter().map(Item::charge_bytes).sum()
+    }
+
+    /// Bytes of events alone: what promise 19 bounds. Control items are few and always let in.
+    fn event_bytes(&self) -> usize {
+        let events = self.outbox.iter().filter(|item| matches!(item, Item::Events { .. }));
+        events.map(Item::charge_bytes).sum()
+    }
+
+    /// The engine put something into the outbox.
+    pub fn put(&mut self, item: Item) {
+        assert!(self.attached, "a detached stream is given {item:?}");
+        let before = self.event_bytes();
+        match &item {
+            Item::Events { batch, .. } => {
+                let after = before + batch.charge_bytes();
+                assert!(
+                    after <= self.outbox_bytes_max + self.excess_bytes || before == 0,
+                    "promise 19: the outbox of {} bytes holds {after}",
+                    self.outbox_bytes_max
+                );
+            }
+            Item::Progress { revision, watches: None } => {
+                let asked = self.progress_asked.take().expect("somebody asked for this progress");
+                assert!(*revision >= asked, "progress {revision} answers a question for {asked}");
+            }
+            _ => {}
+        }
+        self.outbox.push_back(item);
+    }
+
+    /// Takes one item out.
+    pub fn take(&mut self) -> bool {
+        let Some(item) = self.outbox.pop_front() else { return false };
+        self.taken_bytes += item.charge_bytes();
+        self.heard.push(describe(&item));
+        match item {
+            Item::Created { watch, .. } => self.created(watch),
+            Item::Refused { watch, .. } => {
+                let asked = self.asked.pop_front().expect("a refusal answers a question");
+                assert_eq!(asked.id, watch);
+                self.alive(watch);
+            }
+            Item::Events { batch, watches } => {
+                watches.iter().for_each(|id| self.alive(id).observed.push(observation(&batch)));
+            }
+            Item::Progress { revision, watches: Some(ids) } => {
+                for id in ids.iter() {
+                    let watch = self.alive(id);
+                    assert!(watch.progress_notify, "watch {id} did not ask for progress");
+                    watch.observed.push(Observation::Progress { revision });
+                }
+            }
+            Item::Progress { revision, watches: None } => {
+                for watch in self.watches.iter_mut().filter(|watch| watch.alive) {
+                    watch.observed.push(Observation::Progress { revision });
+                }
+            }
+            Item::Ended { watches, end } => watches.iter().for_each(|id| self.ended(id, &end)),
+        }
+        true
+    }
+
+    fn created(&mut self, id: WatchId) {
+        let Asked { id: asked, spec, progress_notify } =
+            self.asked.pop_front().expect("Created answers a question");
+        assert_eq!(asked, id);
+        let known = self.watches.iter().any(|watch| watch.alive && watch.id == id);
+        assert!(!known, "watch {id} is created twice");
+        let observed = [Observation::Created].into_iter().collect();
+        self.watches.push(Watched { id, spec, progress_notify, observed, alive: true });
+    }
+
+    fn ended(&mut self, id: WatchId, end: &End) {
+        let watch = self.alive(id);
+        watch.alive = false;
+        watch.observed.push(match end {
+            End::Compacted { compact_revision } => {
+                Observation::Compacted { compact_revision: *compact_revision }
+            }
+            End::Lagged { next_revision } => {
+                let owed = watch.observed.next_revision(&watch.spec);
+                assert!(*next_revision >= owed, "lagged at {next_revision}, but {owed} was never given");
+                Observation::Lagged
+            }
+            // The testkit has no word for unreadable history.
+            End::Cancelled | End::Unreadable { .. } => Observation::Cancelled,
+            other => panic!("an end that this test does not know: {other:?}"),
+        });
+    }
+
+    fn alive(&mut self, id: WatchId) -> &mut Watched {
+        let found = self.watches.iter_mut().find(|watch| watch.alive && watch.id == id);
+        found.unwrap_or_else(|| panic!("watch {id} hears something outside its life"))
+    }
+
+    /// What was taken out since the last call, one line an item.
+    pub fn heard(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.heard)
+    }
+}
+
+fn in_words_of_testkit(spec: &watchful_sync::WatchSpec) -> WatchSpec {
+    let options = spec.options;
+    WatchSpec {
+        ranges: spec.ranges.as_slice().to_vec(),
+        start_revision: spec.start_revision,
+        filters: Filters { no_put: options.filter.no_put, no_delete: options.filter.no_delete },
+        prev_kv: options.prev_kv,
+        policy: match options.lag {
+            watchful_sync::LagPolicy::Replay => Policy::Replay,
+            watchful_sync::LagPolicy::Conflate => Policy::Conflate,
+            watchful_sync::LagPolicy::Cancel => Policy::Cancel,
+        },
+    }
+}
+
+fn observation(batch: &Batch) -> Observation {
+    Observation::Batch(ObservedBatch {
+        first_revision: batch.first_revision(),
+        last_revision: batch.last_revision(),
+        events: batch.events().to_vec(),
+        fragment: batch.is_fragment(),
+        conflated: batch.is_conflated(),
+    })
+}
+
+/// One line: `0,1: 2.0 3.0`, `0: 4.0 …` for a fragment, `0: conflated 2-5: 5.0`, `progress 7`, `0: compacted 5`.
+fn describe(item: &Item) -> String {
+    let ids = |watches: &watchful_sync::WatchIds| {
+        watches.iter().map(|id| id.to_string()).collect::<Vec<_>>().join(",")
+    };
+    match item {
+        Item::Created { watch, .. } => format!("{watch}: created"),
+        Item::Refused { watch, refusal } => format!("{watch}: refused {refusal:?}"),
+        Item::Events { batch, watches } => format!("{}: {}", ids(watches), describe_batch(batch)),
+        Item::Progress { revision, watches: Some(watches) } => {
+            format!("{}: progress {revision}", ids(watches))
+        }
+        Item::Progress { revision, watches: None } => format!("progress {revision}"),
+        Item::Ended { watches, end } => {
+            let end = match end {
+                End::Compacted { compact_revision } => format!("compacted {compact_revision}"),
+                End::Lagged { next_revision } => format!("lagged, next {next_revision}"),
+                End::Cancelled => "cancelled".to_owned(),
+                End::Unreadable { reason } => format!("unreadable: {reason}"),
+                other => format!("{other:?}"),
+            };
+            format!("{}: {end}", ids(watches))
+        }
+    }
+}
+
+fn describe_batch(batch: &Batch) -> String {
+    let events: Vec<_> = batch.events().iter().map(|event| event.revision().to_string()).collect();
+    let mut line = events.join(" ");
+    if batch.is_conflated() {
+        line = format!("conflated {}-{}: {line}", batch.first_revision(), batch.last_revision());
+    } else if events.is_empty() {
+        line = format!("end of {}", batch.last_revision());
+    }
+    if batch.is_fragment() {
+        line.push_str(" …");
+    }
+    line
+}
