@@ -1,12 +1,4 @@
-//! Who is registered: groups, members, and every move of a member between its standings.
-//!
-//! ```text
-//!   Future ──(head comes)──> Synced ──(outbox full)──> Blocked ──(drained)──> Ready ──(read)──> Riding
-//!      └──────────────────────> Ready <──(chunk ends before the head)─────────────────────────────┤
-//!                               Synced <──(chunk ends at the head: hand-over)─────────────────────┘
-//! ```
-//!
-//! [`Engine::set_standing`] is the only place where a standing changes, and keeps the engine's sets and counters true.
+//! Who is registered: groups and their members, how a watch finds its own, and how two members become one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,9 +6,9 @@ use std::sync::Arc;
 use watchful_revision::Revision;
 use watchful_watcher_index::GroupId;
 
-use super::{Engine, Stream, Work};
+use super::{Engine, Stream};
 use crate::spec::GroupOptions;
-use crate::{End, Item, KeyRanges, LagPolicy, Refusal, StreamId, WatchId, WatchIds, WatchSpec};
+use crate::{End, Item, KeyRanges, Refusal, WatchId, WatchIds, WatchSpec};
 
 /// Watches with the same ranges and options.
 #[derive(Debug)]
@@ -298,162 +290,6 @@ impl Engine {
             self.remove_group(gone.group);
         }
         self.progress_may_be_due(gone.stream);
-    }
-
-    /// The only way from one standing to another.
-    pub(super) fn set_standing(&mut self, member: u32, standing: Standing) {
-        self.leave_standing(member);
-        let Some(this) = self.members.get_mut(member) else { return };
-        let (was, stream) = (std::mem::replace(&mut this.standing, standing), this.stream);
-        match standing {
-            Standing::Synced { .. } => self.synced += 1,
-            Standing::Future { start } => drop(self.future.insert((start, member))),
-            Standing::Ready(cursor) => drop(self.ready.insert((cursor.next, member))),
-            Standing::Blocked(_) => drop(self.blocked.insert((stream, member))),
-            Standing::Riding { .. } => {}
-        }
-        if was.is_synced() != standing.is_synced() {
-            if let Some(to) = self.streams.get_mut(stream) {
-                to.unsynced = if standing.is_synced() { to.unsynced - 1 } else { to.unsynced + 1 };
-            }
-            self.progress_may_be_due(stream);
-        }
-    }
-
-    /// Takes the member out of the set its standing keeps it in.
-    fn leave_standing(&mut self, member: u32) {
-        let Some(this) = self.members.get(member) else { return };
-        match this.standing {
-            Standing::Synced { .. } => self.synced -= 1,
-            Standing::Future { start } => drop(self.future.remove(&(start, member))),
-            Standing::Ready(cursor) => drop(self.ready.remove(&(cursor.next, member))),
-            Standing::Blocked(_) => drop(self.blocked.remove(&(this.stream, member))),
-            Standing::Riding { .. } => {}
-        }
-    }
-
-    /// Puts a member that is owed `cursor` where it belongs now, and makes it one with its siblings there.
-    pub(super) fn owe(&mut self, member: u32, cursor: Cursor) {
-        if cursor.next.main < self.compact_revision {
-            return self.end(member, &End::Compacted { compact_revision: self.compact_revision });
-        }
-        self.set_standing(member, Standing::Ready(cursor));
-        self.merge(member);
-    }
-
-    pub(super) fn become_synced(&mut self, member: u32, sent: bool) {
-        self.set_standing(member, Standing::Synced { sent, open: false });
-        self.merge(member);
-    }
-
-    /// There was no room for what a synced or riding member is owed from `cursor` on.
-    pub(super) fn fall_behind(&mut self, member: u32, cursor: Cursor) {
-        let Some(this) = self.members.get(member) else { return };
-        let stream = this.stream;
-        let lag = self.groups.get(this.group).map(|group| group.options.lag);
-        if lag == Some(LagPolicy::Cancel) && this.standing.is_synced() {
-            return self.end(member, &End::Lagged { next_revision: cursor.next.main });
-        }
-        self.set_standing(member, Standing::Blocked(cursor));
-        self.tell_blocked(stream);
-    }
-
-    pub(super) fn tell_blocked(&mut self, stream: u32) {
-        let Some(to) = self.streams.get_mut(stream) else { return };
-        if !std::mem::replace(&mut to.blocked_told, true) {
-            self.work.push(Work::Blocked { stream: StreamId(stream) });
-        }
-    }
-
-    /// The stream has more room than before. Once half of its outbox is free, all of its members may ride; until then
-    /// its receiver is to report once more, because what it had told may have been too early.
-    pub(super) fn room_came(&mut self, stream: u32) {
-        let Some(to) = self.streams.get_mut(stream) else { return };
-        if to.queued_bytes + to.reserved_bytes <= to.outbox_bytes_max / 2 {
-            to.blocked_told = false;
-            self.unblock(stream);
-        } else if to.blocked_told && to.queued_bytes > to.outbox_bytes_max / 2 {
-            self.work.push(Work::Blocked { stream: StreamId(stream) });
-        }
-        self.progress_may_be_due(stream);
-    }
-
-    fn unblock(&mut self, stream: u32) {
-        let members: Vec<u32> =
-            self.blocked.range((stream, 0)..=(stream, u32::MAX)).map(|(_, member)| *member).collect();
-        for member in members {
-            if let Some(Standing::Blocked(cursor)) = self.members.get(member).map(|member| member.standing) {
-                self.owe(member, cursor);
-            }
-        }
-    }
-
-    /// All watches of the member hear why, once, and are gone.
-    pub(super) fn end(&mut self, member: u32, end: &End) {
-        let Some(this) = self.members.get(member) else { return };
-        let (stream, ids) = (this.stream, this.ids.clone());
-        if let Some(to) = self.streams.get_mut(stream) {
-            for watch in ids.iter() {
-                to.watches.remove(watch);
-            }
-        }
-        self.push(stream, Item::Ended { watches: ids, end: end.clone() });
-        self.remove_member(member);
-    }
-
-    pub(super) fn cancel_watch(&mut self, stream: u32, watch: WatchId) {
-        let Some(member) = self.streams.get_mut(stream).and_then(|to| to.watches.remove(watch)) else {
-            return;
-        };
-        self.push(stream, Item::Ended { watches: WatchIds::one(watch), end: End::Cancelled });
-        let left = self.members.get_mut(member).is_some_and(|owner| owner.ids.remove(watch));
-        if !left {
-            self.remove_member(member);
-        }
-    }
-
-    /// Everybody who is owed something below `revision` hears it now, whatever their standing.
-    pub(super) fn compact_to(&mut self, revision: u64) {
-        if revision <= self.compact_revision {
-            return;
-        }
-        self.compact_revision = revision;
-        let end = End::Compacted { compact_revision: revision };
-        for member in self.owed_below(revision) {
-            self.end(member, &end);
-        }
-        if self.head + 1 < revision {
-            self.head_sub = 0;
-            if let Some(read) = &mut self.head_read {
-                read.stale = true;
-            }
-            self.advance_head(revision - 1);
-        }
-    }
-
-    fn owed_below(&self, revision: u64) -> Vec<u32> {
-        let synced_too = self.head + 1 < revision;
-        let owed = |member: &Member| match member.standing {
-            Standing::Ready(cursor) | Standing::Blocked(cursor) | Standing::Riding { cursor, .. } => {
-                cursor.next.main < revision
-            }
-            Standing::Future { start } => start < revision,
-            Standing::Synced { .. } => synced_too,
-        };
-        // Synced members are many, and need no look as long as the head is not behind the compaction.
-        if synced_too {
-            return self.members.iter().filter(|(_, member)| owed(member)).map(|(name, _)| name).collect();
-        }
-        let below = (Revision::start_of(revision), 0);
-        let ready = self.ready.range(..below).map(|(_, member)| *member);
-        let blocked = self.blocked.iter().map(|(_, member)| *member);
-        let riding = self.scans.iter().flat_map(|(_, scan)| scan.riders().iter().copied());
-        let future = self.future.range(..(revision, 0)).map(|(_, member)| *member);
-        let mut all: Vec<u32> = ready.chain(blocked).chain(riding).chain(future).collect();
-        all.sort_unstable();
-        all.dedup();
-        all.retain(|&name| self.members.get(name).is_some_and(owed));
-        all
     }
 }
 

@@ -1,9 +1,12 @@
 //! The engine's state and the facts it takes. Each file of this module is one subject:
 //!
-//! - `members`: who is registered, in which group, in which standing, and every move between standings;
+//! - `members`: who is registered, and in which group;
+//! - `standings`: every move of a member between its standings;
+//! - `endings`: how a watch ends;
 //! - `live`: a published batch on its way to synced members, and the head;
 //! - `scans`: which part of history is read next, and for whom;
 //! - `catch_up`: what a chunk of history does, and the hand-over from history to live;
+//! - `dealt`: a chunk's rows by group, and the batches that are built of them;
 //! - `progress`: "you have everything up to r";
 //! - `status`: what a person or a test may ask.
 
@@ -21,11 +24,17 @@ use crate::{Item, Published, ReadRequest, StreamId, WatchId, WatchSpec};
 
 mod members;
 
+mod standings;
+
+mod endings;
+
 mod live;
 
 mod scans;
 
 mod catch_up;
+
+mod dealt;
 
 mod progress;
 

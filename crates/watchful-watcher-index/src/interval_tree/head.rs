@@ -2,8 +2,8 @@
 //!
 //! A descent of a large tree waits for memory, not for comparisons, and a node whose keys lie elsewhere costs a wait for
 //! each. So a node has the *heads* of its keys: sixteen bytes of each, from where the keys of this tree begin to differ.
-//! On 2026-11-22, with a million ranges, a stab took 7 µs without heads, and with them 2 µs where the keys end in a
-//! number. Heads of eight bytes did nothing for keys like `namespace-0123/pod-00004567`.
+//! On 2026-11-22, on a busy machine, a stab among a million ranges of keys like `namespace-0123/pod-00004567` took 9 µs
+//! without heads, 13 to 16 µs with heads of eight bytes, which end before such keys differ, and 4.6 µs with sixteen.
 //!
 //! # Invariant
 //!
