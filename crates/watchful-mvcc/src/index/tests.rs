@@ -1,0 +1,312 @@
+//! The index against a twin that is obviously right, and the invariants of its shape.
+
+use std::collections::BTreeMap;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use watchful_revision::{KeyRange, Revision, prefix_end};
+
+use super::*;
+
+/// Every version of each key, oldest first.
+type Twin = BTreeMap<Vec<u8>, Vec<Version>>;
+
+#[derive(Clone, Debug)]
+enum Change {
+    Put(Vec<u8>),
+    Delete(Vec<u8>),
+    /// Forget the oldest version of the key with this number, and the key with its tombstone.
+    Forget(usize),
+    /// Put so many keys that begin alike.
+    Fill {
+        prefix: Vec<u8>,
+        keys: u16,
+    },
+    /// Forget every version of the keys that begin so.
+    Clear {
+        prefix: Vec<u8>,
+    },
+}
+
+fn key() -> impl Strategy<Value = Vec<u8>> {
+    let byte = proptest::sample::select(vec![0_u8, 1, b'a', b'b', 0xff]);
+    prop_oneof![6 => vec(byte.clone(), 1..7), 1 => vec(byte, 1..200)]
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        8 => key().prop_map(Change::Put),
+        3 => key().prop_map(Change::Delete),
+        4 => any::<usize>().prop_map(Change::Forget),
+        1 => (key(), 1..400_u16).prop_map(|(prefix, keys)| Change::Fill { prefix, keys }),
+        1 => key().prop_map(|mut prefix| { prefix.truncate(1); Change::Clear { prefix } }),
+    ]
+}
+
+struct Pair {
+    index: KeyIndex,
+    twin: Twin,
+    /// What was put in, in order, for the builder.
+    log: Vec<(Vec<u8>, Newest)>,
+    main: u64,
+    changes: u32,
+}
+
+impl Pair {
+    fn new() -> Self {
+        Self { index: KeyIndex::default(), twin: Twin::new(), log: Vec::new(), main: 1, changes: 0 }
+    }
+
+    /// Two changes in three share their main revision with the one before.
+    fn add(&mut self, key: &[u8], tombstone: bool) {
+        self.main += u64::from(self.changes.is_multiple_of(3));
+        self.changes += 1;
+        let sub = self.changes;
+        let revision = Revision::new(self.main, sub);
+        let newest =
+            if tombstone { Newest::tombstone(revision) } else { Newest::put(revision, 7, u64::from(sub)) };
+        // Every other time through a spot, which may have been taken before another key came; never that of another key.
+        let spot = self.changes.is_multiple_of(2).then(|| self.index.locate(key).1).flatten();
+        let neighbour = [key, b"\0"].concat();
+        if self.changes.is_multiple_of(4) && !self.twin.contains_key(&neighbour) {
+            let revision = Revision::new(self.main, sub + 1_000_000);
+            self.index.add(&neighbour, &Newest::put(revision, 7, 1), None);
+            self.index.forget(&neighbour, revision);
+        }
+        self.index.add(key, &newest, spot.as_ref());
+        self.twin.entry(key.to_vec()).or_default().push(newest.version);
+        self.log.push((key.to_vec(), newest));
+    }
+
+    fn forget_oldest(&mut self, key: &[u8]) {
+        let Some(versions) = self.twin.get_mut(key) else { return };
+        let oldest = versions.remove(0);
+        if versions.is_empty() {
+            self.twin.remove(key);
+        }
+        self.index.forget(key, oldest.revision);
+        self.log.retain(|(_, newest)| newest.version.revision != oldest.revision);
+    }
+
+    fn run(&mut self, change: &Change) {
+        match change {
+            Change::Put(key) => self.add(key, false),
+            Change::Delete(key) => self.add(key, true),
+            Change::Forget(number) => {
+                let number = number % self.twin.len().max(1);
+                if let Some(key) = self.twin.keys().nth(number).cloned() {
+                    self.forget_oldest(&key);
+                }
+            }
+            Change::Fill { prefix, keys } => {
+                for number in 0..*keys {
+                    // Neither in order nor in reverse.
+                    self.add(&[&prefix[..], &number.wrapping_mul(40503).to_be_bytes()].concat(), false);
+                }
+            }
+            Change::Clear { prefix } => {
+                let keys: Vec<_> = self.twin.keys().filter(|key| key.starts_with(prefix)).cloned().collect();
+                for key in keys {
+                    while self.twin.contains_key(&key) {
+                        self.forget_oldest(&key);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn twin_visible(versions: &[Version], at: u64) -> Option<Revision> {
+    let last = versions.iter().rfind(|version| version.revision.main <= at)?;
+    (!last.tombstone).then_some(last.revision)
+}
+
+fn walk(
+    index: &KeyIndex,
+    range: &KeyRange,
+    direction: Direction,
+    at: u64,
+    keys_max: usize,
+) -> Vec<(Vec<u8>, Revision)> {
+    let mut walk = Walk::new(range, direction);
+    let mut found = Vec::new();
+    while !walk.is_done() {
+        let mut in_turn = 0;
+        walk.turn(index, at, keys_max, |key, revision| {
+            in_turn += 1;
+            found.push((key.to_vec(), revision));
+        });
+        assert!(in_turn <= keys_max);
+    }
+    found
+}
+
+fn check(index: &KeyIndex, twin: &Twin, at: u64, range: &KeyRange, keys_max: usize) {
+    check_shape(index);
+    assert_eq!(index.keys(), twin.len());
+    assert_eq!(index.versions(), twin.values().map(Vec::len).sum::<usize>());
+    for (key, versions) in twin {
+        assert_eq!(index.newest(key).map(|newest| newest.version), versions.last().copied());
+        assert_eq!(index.visible(key, at), twin_visible(versions, at));
+        assert_eq!(
+            index.last_at(key, at),
+            versions.iter().rfind(|version| version.revision.main <= at).copied()
+        );
+        for pair in versions.windows(2) {
+            assert_eq!(index.last_before(key, pair[1].revision), Some(pair[0]));
+        }
+        assert_eq!(index.last_before(key, versions[0].revision), None);
+    }
+    let mut expected: Vec<_> = twin
+        .iter()
+        .filter(|(key, _)| range.contains(key))
+        .filter_map(|(key, versions)| Some((key.clone(), twin_visible(versions, at)?)))
+        .collect();
+    assert_eq!(walk(index, range, Direction::Ascending, at, keys_max), expected);
+    expected.reverse();
+    assert_eq!(walk(index, range, Direction::Descending, at, keys_max), expected);
+}
+
+fn check_shape(index: &KeyIndex) {
+    let mut keys = 0;
+    let mut bytes = 0;
+    let mut last: Option<Vec<u8>> = None;
+    for (number, branch) in index.root.children.iter().enumerate() {
+        assert!(branch.len() <= LEAVES_MAX);
+        bytes += branch.heap_bytes();
+        for (place, leaf) in branch.children.iter().enumerate() {
+            assert!(!leaf.is_too_large());
+            assert!(!leaf.is_empty() || index.root.len() == 1 && branch.len() == 1);
+            bytes += leaf.heap_bytes();
+            for at in 0..leaf.len() {
+                let key = leaf.keys.get(at);
+                assert!(last.as_deref().is_none_or(|last| last < key));
+                assert_eq!(index.place_of(key), (number, place));
+                last = Some(key.to_vec());
+                keys += 1;
+            }
+        }
+    }
+    assert_eq!(keys, index.keys);
+    assert_eq!(bytes, index.tree_bytes);
+}
+
+fn range() -> impl Strategy<Value = KeyRange> {
+    prop_oneof![
+        key().prop_map(KeyRange::key),
+        key().prop_map(KeyRange::from_key),
+        vec(any::<u8>(), 0..2).prop_map(KeyRange::prefix),
+        (key(), key()).prop_filter_map("not empty", |(a, b)| KeyRange::between(
+            a.clone().min(b.clone()),
+            a.max(b)
+        )
+        .ok()),
+        Just(KeyRange::everything()),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_index_is_its_twin(
+        changes in vec(change(), 1..60),
+        at in 0..400_u64,
+        range in range(),
+        keys_max in 1..100_usize,
+    ) {
+        let mut pair = Pair::new();
+        for change in &changes {
+            pair.run(change);
+        }
+        check(&pair.index, &pair.twin, at, &range, keys_max);
+        check(&pair.index, &pair.twin, u64::MAX, &range, keys_max);
+    }
+
+    #[test]
+    fn what_is_built_in_bulk_is_the_same(
+        changes in vec(change(), 0..40),
+        at in 0..400_u64,
+        range in range(),
+        together in 1..70_usize,
+    ) {
+        let mut pair = Pair::new();
+        for change in &changes {
+            pair.run(change);
+        }
+        let mut builder = IndexBuilder::default();
+        let mut live: BTreeMap<&[u8], Option<Revision>> = BTreeMap::new();
+        let mut guesses = Vec::new();
+        for rows in pair.log.chunks(together) {
+            builder.guess(rows.iter().map(|(key, _)| &key[..]), &mut guesses);
+            for ((key, newest), guess) in rows.iter().zip(&guesses) {
+                let (number, prev) = builder.add(key, *guess, *newest).unwrap();
+                assert_eq!(builder.key(number), key);
+                let expected = live.insert(key, newest.is_live().then(|| newest.revision()));
+                assert_eq!(prev, expected.flatten());
+            }
+        }
+        let mut built = Pair { index: builder.finish(), ..pair };
+        check(&built.index, &built.twin, at, &range, 64);
+        built.run(&Change::Fill { prefix: b"a".to_vec(), keys: 300 });
+        built.run(&Change::Clear { prefix: b"b".to_vec() });
+        check(&built.index, &built.twin, at, &range, 64);
+    }
+}
+
+/// Fifty thousand keys in order, in reverse and at random make branches split; taking them out makes them merge.
+#[test]
+fn branches_split_and_merge() {
+    let orders: [fn(u32) -> u32; 3] = [|n| n, |n| u32::MAX - n, |n| n.wrapping_mul(2_654_435_761)];
+    for order in orders {
+        let mut index = KeyIndex::default();
+        for number in 0..50_000 {
+            index.add(&order(number).to_be_bytes(), &Newest::put(Revision::start_of(2), 2, 1), None);
+        }
+        check_shape(&index);
+        assert!(index.root.len() > 5);
+        for number in 0..49_990 {
+            index.forget(&order(number).to_be_bytes(), Revision::start_of(2));
+        }
+        check_shape(&index);
+        assert!(index.root.len() < 5, "{} branches for ten keys", index.root.len());
+    }
+}
+
+/// A key costs its own bytes and 64 at most, and an older version 16: with a million keys of 64 bytes, for which
+/// twenty thousand stand here.
+#[test]
+fn memory_stays_within_its_goal() {
+    let mut index = KeyIndex::default();
+    let keys = 20_000_u32;
+    let key = |number: u32| format!("{:064}", number.wrapping_mul(2_654_435_761)).into_bytes();
+    let newest = |round: u32| Newest::put(Revision::start_of(u64::from(round) + 2), 2, 1);
+    for number in 0..keys {
+        index.add(&key(number), &newest(0), None);
+    }
+    let a_key = index.heap_bytes() / keys as usize;
+    assert!(a_key <= 64 + 64, "{a_key} bytes a key");
+    for round in 1..20 {
+        for number in 0..keys {
+            index.add(&key(number), &newest(round), None);
+        }
+    }
+    let in_all = index.heap_bytes() / keys as usize;
+    assert!(in_all <= 64 + 64 + 19 * 16, "{in_all} bytes for a key with twenty versions");
+}
+
+/// The end of a range that has none, and of a prefix, are where a walk begins that goes down.
+#[test]
+fn walks_go_down_from_any_end() {
+    let mut index = KeyIndex::default();
+    for number in 0..1000_u32 {
+        index.add(&number.to_be_bytes(), &Newest::put(Revision::start_of(2), 2, 1), None);
+    }
+    let prefix = KeyRange::prefix([0, 0, 1]);
+    let found = walk(&index, &prefix, Direction::Descending, 2, 7);
+    assert_eq!(found.len(), 256);
+    assert_eq!(found[0].0, [0, 0, 1, 255]);
+    assert_eq!(prefix_end(&[0, 0, 1]).as_deref(), Some(&[0, 0, 2][..]));
+    let everything = walk(&index, &KeyRange::everything(), Direction::Descending, 2, 7);
+    assert_eq!(everything.len(), 1000);
+}

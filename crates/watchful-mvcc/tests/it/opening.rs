@@ -1,0 +1,171 @@
+//! Opening: what is refused, and what an unclean end means.
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+use watchful_backend::{Backend, BackendSettings};
+use watchful_mvcc::{Durability, Mvcc, MvccError, MvccSettings, OpenReport};
+
+use crate::support::{Store, settings};
+
+/// What a kill would leave: the files as they are, while the store is open.
+fn crash_image(store: &Store) -> TempDir {
+    let image = tempfile::tempdir().unwrap();
+    for file in ["data.mdb", "MARK"] {
+        fs::copy(store.path().join(file), image.path().join(file)).unwrap();
+    }
+    image
+}
+
+fn reopened(dir: &Path, settings: &MvccSettings) -> (Mvcc, OpenReport) {
+    Mvcc::open(dir, settings).unwrap()
+}
+
+#[test]
+fn a_store_is_made_once() {
+    let mut store = Store::new();
+    let id = store.store_id();
+    assert_ne!(id, [0; 16]);
+    assert_ne!(id, Store::new().store_id());
+    store.run("put a 1\nput b 1\ndel a\ngrant 7 60");
+    let report = store.reopen();
+    assert_eq!((report.created, report.keys, report.rows, report.leases), (false, 2, 3, 1));
+    assert_eq!((store.store_id(), store.epoch()), (id, 1));
+}
+
+#[test]
+fn a_store_is_opened_by_one_at_a_time() {
+    let store = Store::new();
+    assert!(matches!(Mvcc::open(store.path(), &settings()), Err(MvccError::AlreadyOpen { .. })));
+    assert_eq!(store.current_revision(), 1);
+}
+
+#[test]
+fn a_folder_that_cannot_be_one_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "text").unwrap();
+    let error = Mvcc::open(&file.join("store"), &settings()).err().unwrap();
+    assert!(matches!(error, MvccError::NotUsable { .. }), "{error}");
+    assert!(error.to_string().contains("file"), "{error}");
+}
+
+/// A store of another format is refused by its number, whatever else it holds.
+#[test]
+fn another_format_is_refused() {
+    let mut store = Store::new();
+    store.close();
+    {
+        let backend =
+            Backend::open(store.path(), &BackendSettings::default(), &["log", "meta", "lease"]).unwrap();
+        let mut txn = backend.write().unwrap();
+        txn.put(backend.table("meta").unwrap(), b"format", &7_u32.to_be_bytes()).unwrap();
+        txn.put(backend.table("log").unwrap(), b"not a revision", b"").unwrap();
+        txn.commit().unwrap();
+    }
+    let refused = Mvcc::open(store.path(), &store.settings);
+    assert!(matches!(refused, Err(MvccError::FormatVersion { found: 7, supported: 1 })));
+}
+
+/// Tables of the right names that are no store's.
+#[test]
+fn something_else_in_a_stores_place_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let backend =
+            Backend::open(dir.path(), &BackendSettings::default(), &["log", "meta", "lease"]).unwrap();
+        let mut txn = backend.write().unwrap();
+        txn.put(backend.table("log").unwrap(), b"a", b"b").unwrap();
+        txn.commit().unwrap();
+    }
+    assert!(matches!(Mvcc::open(dir.path(), &settings()), Err(MvccError::NotAStore { .. })));
+}
+
+/// A row that is gone from the middle of the log is found at open, and by the check, since no revision may be missing.
+#[test]
+fn a_lost_row_is_found() {
+    let mut store = Store::new();
+    store.run("put a 1\ntxn { put b 1; put c 1 }\nput d 1");
+    store.close();
+    {
+        let backend =
+            Backend::open(store.path(), &BackendSettings::default(), &["log", "meta", "lease"]).unwrap();
+        let mut txn = backend.write().unwrap();
+        let row = watchful_revision::Revision::new(3, 0).to_bytes();
+        assert!(txn.delete(backend.table("log").unwrap(), &row).unwrap());
+        txn.commit().unwrap();
+    }
+    let lost = Mvcc::open(store.path(), &store.settings);
+    assert!(
+        matches!(lost, Err(MvccError::Damaged { revision, .. }) if (revision.main, revision.sub) == (3, 1))
+    );
+    let report = watchful_mvcc::check(store.path()).unwrap();
+    assert!(!report.is_ok());
+}
+
+/// Killed while the machine stayed up: nothing was lost, whatever the durability, and the epoch stays.
+#[test]
+fn a_kill_loses_nothing() {
+    for durability in [Durability::Synced, Durability::Relaxed, Durability::Unsynced] {
+        let settings = settings().with_durability(durability).with_boot_id(Some("boot 1".to_owned()));
+        let store = Store::with(settings.clone());
+        store.run("put a 1\ngrant 7 60\ncompact 2");
+        let image = crash_image(&store);
+        let (mvcc, report) = reopened(image.path(), &settings);
+        assert!(report.unclean && !report.epoch_raised && !report.created);
+        assert_eq!((mvcc.current_revision(), mvcc.epoch(), mvcc.compact_revision()), (2, 1, 2));
+    }
+}
+
+/// The machine was started again, or nobody knows: where the disk was not waited for, revisions may be given out again.
+#[test]
+fn an_unclean_end_raises_the_epoch_where_commits_may_be_lost() {
+    let cases = [
+        (Durability::Synced, Some("boot 2"), false),
+        (Durability::Relaxed, Some("boot 2"), true),
+        (Durability::Unsynced, Some("boot 2"), true),
+        (Durability::Unsynced, None, true),
+    ];
+    for (durability, boot_id, epoch_raised) in cases {
+        let before = settings().with_durability(durability).with_boot_id(Some("boot 1".to_owned()));
+        let store = Store::with(before.clone());
+        store.run("put a 1");
+        let image = crash_image(&store);
+        let after = before.with_boot_id(boot_id.map(str::to_owned));
+        let (mvcc, report) = reopened(image.path(), &after);
+        assert_eq!(report.epoch_raised, epoch_raised, "{durability:?} {boot_id:?}");
+        assert_eq!(mvcc.epoch(), 1 + u64::from(epoch_raised));
+        let epoch = mvcc.epoch();
+        drop(mvcc);
+        let (mvcc, report) = reopened(image.path(), &after);
+        assert!(!report.epoch_raised && !report.unclean, "closed in between");
+        assert_eq!(mvcc.epoch(), epoch);
+    }
+}
+
+/// After a power failure in the unsynced mode the pages are checked as a file before anybody maps them.
+#[test]
+fn damaged_pages_are_found_before_they_are_mapped() {
+    let before = settings().with_boot_id(Some("boot 1".to_owned()));
+    let store = Store::with(before.clone());
+    for number in 0..300 {
+        store.run(&format!("put key{number} {}", "v".repeat(500)));
+    }
+    let image = crash_image(&store);
+    let file = image.path().join("data.mdb");
+    let mut bytes = fs::read(&file).unwrap();
+    let torn = bytes.len() / 2..bytes.len() - 8192;
+    bytes[torn].fill(0);
+    fs::write(&file, bytes).unwrap();
+    let refused = Mvcc::open(image.path(), &before.with_boot_id(Some("boot 2".to_owned())));
+    assert!(matches!(refused, Err(MvccError::DamagedStore { .. })), "{:?}", refused.err());
+}
+
+#[test]
+fn a_mark_that_is_none_is_refused() {
+    let mut store = Store::new();
+    store.close();
+    fs::write(store.path().join("MARK"), "what?").unwrap();
+    assert!(matches!(Mvcc::open(store.path(), &store.settings), Err(MvccError::NotAStore { .. })));
+}
