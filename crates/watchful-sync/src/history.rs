@@ -55,7 +55,8 @@ pub(crate) type OptionsMap = HashMap<GroupId, GroupOptions, foldhash::fast::Rand
 pub struct Matches {
     groups: Vec<GroupId>,
     prev_kv: bool,
-    conflated: bool,
+    /// How many of the groups conflate.
+    conflating: usize,
 }
 
 impl Matcher {
@@ -70,23 +71,18 @@ impl Matcher {
     /// As [`Matcher::matches`], into what an earlier call used, so that a scan allocates nothing a row.
     pub fn match_into(&self, key: &[u8], kind: EventKind, matches: &mut Matches) {
         matches.groups.clear();
-        (matches.prev_kv, matches.conflated) = (false, false);
+        (matches.prev_kv, matches.conflating) = (false, 0);
         self.index.stab(key, &mut matches.groups);
         if self.options.is_empty() {
             return;
         }
-        let mut replayed = 0;
         matches.groups.retain(|group| {
-            let Some(options) = self.options.get(group) else {
-                replayed += 1;
-                return true;
-            };
+            let Some(options) = self.options.get(group) else { return true };
             let takes = options.filter.takes(kind);
             matches.prev_kv |= takes && options.prev_kv;
-            replayed += usize::from(takes && options.lag != LagPolicy::Conflate);
+            matches.conflating += usize::from(takes && options.lag == LagPolicy::Conflate);
             takes
         });
-        matches.conflated = replayed == 0;
     }
 }
 
@@ -109,10 +105,16 @@ impl Matches {
         self.prev_kv
     }
 
+    /// Whether somebody who wants it conflates, and so has to know whether the row is superseded.
+    #[must_use]
+    pub fn wants_superseded(&self) -> bool {
+        self.conflating > 0
+    }
+
     /// Whether all who want it conflate: then a put that is superseded need not be read at all.
     #[must_use]
     pub fn is_conflated(&self) -> bool {
-        self.conflated && !self.groups.is_empty()
+        self.conflating > 0 && self.conflating == self.groups.len()
     }
 }
 

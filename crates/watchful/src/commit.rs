@@ -1,0 +1,331 @@
+//! Group commit: one transaction of LMDB carries everybody who waits.
+//!
+//! Whoever leads takes all that waits, works out each transaction in order, and commits once. A blocking caller who finds
+//! nobody leading leads its own group on its own thread, because a hop to another thread and back costs more than a
+//! small commit. Once its own write is done it passes the lead on: to a blocking caller of the next group, who would
+//! have to be woken anyway, or to the writer's thread, which leads for async callers.
+//!
+//! In this order and no other: commit, make visible, publish, acknowledge.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use watchful_mvcc::{Group, Mvcc, MvccError};
+
+use crate::Error;
+use crate::feed::Feed;
+use crate::promise::{Promise, Reply, promise};
+
+/// What a caller gets: its own answer or error, or the panic of its own closure.
+pub(crate) type Outcome<R, E> = Result<Result<R, E>, Panic>;
+
+/// What a closure panicked with.
+pub(crate) type Panic = Box<dyn std::any::Any + Send>;
+
+/// One caller's part of a group.
+pub(crate) trait Job: Send {
+    /// Works it out in the group.
+    fn work_out(&mut self, group: &mut Group<'_>);
+
+    /// The group was committed, or was not: answers the caller.
+    fn settle(self: Box<Self>, committed: Result<(), MvccError>);
+
+    /// The blocking caller, who can lead.
+    fn caller(&self) -> Option<&Arc<Caller>>;
+}
+
+/// A thread that waits for its write, and may be asked to lead meanwhile.
+pub(crate) struct Caller {
+    thread: Thread,
+    leads: AtomicBool,
+}
+
+struct Work<F, R, E> {
+    work: Option<F>,
+    outcome: Option<Outcome<R, E>>,
+    promise: Promise<Outcome<R, E>>,
+    caller: Option<Arc<Caller>>,
+    settled: Option<Settled>,
+}
+
+/// Called with whether the write took effect, after the commit and before the caller hears.
+pub(crate) type Settled = Box<dyn FnOnce(bool) + Send>;
+
+/// A job of `work`, and where its answer will be.
+pub(crate) fn job<F, R, E>(
+    work: F,
+    settled: Option<Settled>,
+    caller: Option<Arc<Caller>>,
+) -> (Box<dyn Job>, Reply<Outcome<R, E>>)
+where
+    F: FnOnce(&mut Group<'_>) -> Result<R, E> + Send + 'static,
+    R: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    let (promise, reply) = promise();
+    (Box::new(Work { work: Some(work), outcome: None, promise, caller, settled }), reply)
+}
+
+impl<F, R, E> Job for Work<F, R, E>
+where
+    F: FnOnce(&mut Group<'_>) -> Result<R, E> + Send,
+    R: Send,
+    E: From<Error> + Send,
+{
+    fn work_out(&mut self, group: &mut Group<'_>) {
+        if let Some(work) = self.work.take() {
+            // A transaction that panics is dropped like one that fails: it reaches the group only when it is whole.
+            self.outcome = Some(catch_unwind(AssertUnwindSafe(|| work(group))));
+        }
+    }
+
+    fn settle(self: Box<Self>, committed: Result<(), MvccError>) {
+        let outcome = match (self.outcome, committed) {
+            (None | Some(Ok(Ok(_))), Err(failure)) => Ok(Err(Error::from(failure).into())),
+            (None, Ok(())) => Ok(Err(Error::Closed.into())),
+            (Some(own), _) => own,
+        };
+        if let Some(settled) = self.settled {
+            settled(matches!(outcome, Ok(Ok(_))));
+        }
+        self.promise.give(outcome);
+    }
+
+    fn caller(&self) -> Option<&Arc<Caller>> {
+        self.caller.as_ref()
+    }
+}
+
+impl Caller {
+    pub(crate) fn this_thread() -> Arc<Self> {
+        Arc::new(Self { thread: thread::current(), leads: AtomicBool::new(false) })
+    }
+
+    fn lead(&self) {
+        self.leads.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+
+    /// Whether the lead was passed here since this was last asked.
+    pub(crate) fn took_lead(&self) -> bool {
+        self.leads.swap(false, Ordering::Acquire)
+    }
+}
+
+pub(crate) struct Committer {
+    mvcc: Mvcc,
+    feed: Arc<Feed>,
+    group_max: usize,
+    slice_rows: usize,
+    queue: Mutex<Queue>,
+    /// For the writer's thread.
+    signal: Condvar,
+    pub(crate) counts: CommitCounts,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Box<dyn Job>>,
+    /// Somebody leads, or has been asked to.
+    led: bool,
+    /// It is the writer's thread that was asked.
+    writer_leads: bool,
+    /// There may be chores for the writer's thread.
+    turned: bool,
+    closed: bool,
+}
+
+/// How writes were grouped.
+#[derive(Debug, Default)]
+pub(crate) struct CommitCounts {
+    pub(crate) groups: AtomicU64,
+    pub(crate) transactions: AtomicU64,
+    pub(crate) largest_group: AtomicU64,
+}
+
+/// What the writer's thread should do.
+pub(crate) enum WriterTurn {
+    Lead,
+    /// Nobody leads, and superseded records wait to be forgotten.
+    Compact,
+    /// The time has come for something, or the clock has jumped.
+    Chores,
+    Stop,
+}
+
+thread_local! {
+    static LEADS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Whether this thread is inside a group: a write that it waited for would wait for itself.
+pub(crate) fn is_leading() -> bool {
+    LEADS.get()
+}
+
+impl Committer {
+    pub(crate) fn new(mvcc: Mvcc, feed: Arc<Feed>, group_max: usize, slice_rows: usize) -> Self {
+        let (queue, signal) = (Mutex::default(), Condvar::new());
+        Self { mvcc, feed, group_max, slice_rows, queue, signal, counts: CommitCounts::default() }
+    }
+
+    /// Puts a job in line. Returns whether the caller is to lead; an async caller is never asked.
+    pub(crate) fn enqueue(&self, job: Box<dyn Job>) -> bool {
+        let blocking = job.caller().is_some();
+        let mut queue = self.queue.lock();
+        if queue.closed {
+            drop(queue);
+            job.settle(Ok(()));
+            return false;
+        }
+        queue.waiting.push_back(job);
+        if std::mem::replace(&mut queue.led, true) {
+            return false;
+        }
+        if !blocking {
+            self.ask_writer(&mut queue);
+        }
+        blocking
+    }
+
+    fn ask_writer(&self, queue: &mut Queue) {
+        queue.writer_leads = true;
+        self.signal.notify_one();
+    }
+
+    /// Leads groups until `done`, then passes the lead on; or until nobody waits.
+    pub(crate) fn lead(&self, mut done: impl FnMut() -> bool) {
+        loop {
+            let jobs = self.next_group();
+            if jobs.is_empty() {
+                return;
+            }
+            self.run(jobs);
+            if done() {
+                return self.pass_on();
+            }
+        }
+    }
+
+    fn next_group(&self) -> Vec<Box<dyn Job>> {
+        let mut queue = self.queue.lock();
+        let count = queue.waiting.len().min(self.group_max);
+        if count == 0 {
+            self.nobody_leads(&mut queue);
+        }
+        queue.waiting.drain(..count).collect()
+    }
+
+    fn pass_on(&self) {
+        let mut queue = self.queue.lock();
+        if queue.waiting.is_empty() {
+            return self.nobody_leads(&mut queue);
+        }
+        match queue.waiting.iter().find_map(|job| job.caller()) {
+            Some(caller) => caller.lead(),
+            None => self.ask_writer(&mut queue),
+        }
+    }
+
+    fn nobody_leads(&self, queue: &mut Queue) {
+        queue.led = false;
+        if queue.closed || self.mvcc.compaction_pending() {
+            self.signal.notify_one();
+        }
+    }
+
+    /// Works out and commits one group, and answers everybody in it.
+    fn run(&self, mut jobs: Vec<Box<dyn Job>>) {
+        let committed = self.commit(&mut jobs);
+        self.count(jobs.len() as u64);
+        for job in jobs {
+            job.settle(committed.clone());
+        }
+    }
+
+    fn commit(&self, jobs: &mut [Box<dyn Job>]) -> Result<(), MvccError> {
+        let mut group = self.mvcc.begin_group()?;
+        LEADS.set(true);
+        for job in jobs {
+            job.work_out(&mut group);
+        }
+        LEADS.set(false);
+        if self.mvcc.compaction_pending() {
+            group.compact_slice(self.slice_rows)?;
+        }
+        let batches = group.commit()?;
+        self.feed.publish(batches, self.mvcc.compact_revision());
+        Ok(())
+    }
+
+    fn count(&self, jobs: u64) {
+        self.counts.groups.fetch_add(1, Ordering::Relaxed);
+        self.counts.transactions.fetch_add(jobs, Ordering::Relaxed);
+        self.counts.largest_group.fetch_max(jobs, Ordering::Relaxed);
+    }
+
+    /// What the writer's thread is to do next; waits up to `sleep` for it. None sleeps until something comes.
+    pub(crate) fn writer_turn(&self, sleep: Option<Duration>, may_compact: bool) -> WriterTurn {
+        let mut queue = self.queue.lock();
+        let mut slept = false;
+        loop {
+            // Before what was put in line after it: whoever turns a clock and then writes has turned it first.
+            if std::mem::take(&mut queue.turned) {
+                return WriterTurn::Chores;
+            }
+            if std::mem::take(&mut queue.writer_leads) {
+                return WriterTurn::Lead;
+            }
+            if queue.closed && queue.waiting.is_empty() && !queue.led {
+                return WriterTurn::Stop;
+            }
+            if may_compact && !queue.led && !queue.closed && self.mvcc.compaction_pending() {
+                queue.led = true;
+                return WriterTurn::Compact;
+            }
+            if slept {
+                return WriterTurn::Chores;
+            }
+            match sleep {
+                Some(sleep) => slept = self.signal.wait_for(&mut queue, sleep).timed_out(),
+                None => self.signal.wait(&mut queue),
+            }
+        }
+    }
+
+    /// Forgets a slice of superseded records in a commit of its own. The writer's thread leads meanwhile.
+    pub(crate) fn compact_alone(&self) -> Result<(), MvccError> {
+        let forgotten = self.commit_slice();
+        self.pass_on();
+        forgotten
+    }
+
+    fn commit_slice(&self) -> Result<(), MvccError> {
+        /// Alone there is nobody to hold up but who comes in the middle: some 2 ms.
+        const ALONE: usize = 8;
+        let mut group = self.mvcc.begin_group()?;
+        group.compact_slice(self.slice_rows.saturating_mul(ALONE))?;
+        group.commit()?;
+        Ok(())
+    }
+
+    /// Wakes the writer's thread to look for chores.
+    pub(crate) fn turn(&self) {
+        self.queue.lock().turned = true;
+        self.signal.notify_one();
+    }
+
+    /// Refuses new jobs; what waits is still done.
+    pub(crate) fn close(&self) {
+        self.queue.lock().closed = true;
+        self.signal.notify_one();
+    }
+
+    pub(crate) fn mvcc(&self) -> &Mvcc {
+        &self.mvcc
+    }
+}

@@ -1,0 +1,181 @@
+//! What reaches the driver: published batches from the writer, and commands from everybody else.
+//!
+//! The writer's part is a push and, where the driver sleeps, one wake. It never waits: where the queue is full the batch
+//! is not kept, and the engine reads it from history. Where nobody watches, the writer only raises a number.
+//!
+//! How far the store was published is known twice: to everybody as soon as it is so, and to the driver together with the
+//! batches, under one lock. So a batch that is on its way in is not mistaken for one that was lost, and read from the disk.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use watchful_mvcc::CommittedBatch;
+use watchful_sync::{Gauges, HistoryChunk, HistoryFailure, WatchId, WatchSpec, WatcherStatus};
+
+use crate::outbox::Outbox;
+use crate::promise::Promise;
+
+/// What somebody wants of the driver.
+pub(crate) enum Command {
+    Attach(Arc<Outbox>),
+    Detach(Arc<Outbox>),
+    Watch {
+        outbox: Arc<Outbox>,
+        watch: WatchId,
+        spec: WatchSpec,
+    },
+    Cancel {
+        outbox: Arc<Outbox>,
+        watch: WatchId,
+    },
+    AskProgress {
+        outbox: Arc<Outbox>,
+        revision_min: u64,
+    },
+    /// Room that the engine waited for is there.
+    Drained(Arc<Outbox>),
+    History(Result<HistoryChunk, HistoryFailure>),
+    Status {
+        outbox: Arc<Outbox>,
+        watch: WatchId,
+        reply: Promise<Option<WatcherStatus>>,
+    },
+    Watchers(Promise<Vec<WatcherStatus>>),
+    Gauges(Promise<Gauges>),
+}
+
+#[derive(Default)]
+pub(crate) struct Feed {
+    /// The newest revision that readers see.
+    published: AtomicU64,
+    compacted: AtomicU64,
+    /// Whether anybody watches, or is about to.
+    watching: AtomicBool,
+    queue_bytes_max: usize,
+    state: Mutex<State>,
+    signal: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    batches: VecDeque<CommittedBatch>,
+    bytes: usize,
+    /// The newest revision that went through here, whether its batch was kept or not. Never ahead of the queue.
+    published: u64,
+    commands: Vec<Command>,
+    asleep: bool,
+    turned: bool,
+    closed: bool,
+}
+
+/// What the driver found.
+pub(crate) struct Intake {
+    pub(crate) compacted: u64,
+    pub(crate) published: u64,
+    pub(crate) batches: VecDeque<CommittedBatch>,
+    pub(crate) commands: Vec<Command>,
+    pub(crate) closed: bool,
+}
+
+impl Feed {
+    pub(crate) fn new(current_revision: u64, compact_revision: u64, queue_bytes_max: usize) -> Self {
+        Self {
+            published: AtomicU64::new(current_revision),
+            state: Mutex::new(State { published: current_revision, ..State::default() }),
+            compacted: AtomicU64::new(compact_revision),
+            queue_bytes_max,
+            ..Self::default()
+        }
+    }
+
+    /// The writer has made these batches visible, and the store was compacted at `compact_revision` before or with them.
+    pub(crate) fn publish(&self, batches: Vec<CommittedBatch>, compact_revision: u64) {
+        if let Some(last) = batches.last() {
+            self.published.store(last.revision, Ordering::SeqCst);
+        }
+        let compacts = self.compacted.load(Ordering::Relaxed) < compact_revision;
+        // Together with the store above: a watcher that this does not see sees the published revision.
+        if self.watching.load(Ordering::SeqCst) && (compacts || !batches.is_empty()) {
+            let mut state = self.state.lock();
+            for batch in batches {
+                if state.bytes + batch.bytes.len() <= self.queue_bytes_max {
+                    state.bytes += batch.bytes.len();
+                    state.batches.push_back(batch);
+                }
+            }
+            state.published = self.published.load(Ordering::SeqCst);
+            self.compacted.store(compact_revision, Ordering::SeqCst);
+            self.wake(&mut state);
+        } else {
+            self.compacted.store(compact_revision, Ordering::SeqCst);
+        }
+    }
+
+    /// Returns false when the driver is gone.
+    pub(crate) fn command(&self, command: Command) -> bool {
+        let mut state = self.state.lock();
+        if state.closed {
+            return false;
+        }
+        self.watching.store(true, Ordering::SeqCst);
+        state.commands.push(command);
+        self.wake(&mut state);
+        true
+    }
+
+    /// The clock has jumped.
+    pub(crate) fn turn(&self) {
+        let mut state = self.state.lock();
+        state.turned = true;
+        self.wake(&mut state);
+    }
+
+    pub(crate) fn close(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        self.wake(&mut state);
+    }
+
+    fn wake(&self, state: &mut State) {
+        if std::mem::replace(&mut state.asleep, false) {
+            self.signal.notify_one();
+        }
+    }
+
+    /// Waits until there is something, or `sleep` is over. `idle` says that nobody watches: then the writer need not
+    /// queue anything, unless a command came in meanwhile.
+    pub(crate) fn wait(&self, idle: bool, sleep: Option<Duration>) -> Intake {
+        let mut state = self.state.lock();
+        let quiet = |state: &State| {
+            state.batches.is_empty() && state.commands.is_empty() && !state.closed && !state.turned
+        };
+        if idle && state.commands.is_empty() {
+            self.watching.store(false, Ordering::SeqCst);
+        }
+        if quiet(&state) {
+            state.asleep = true;
+            match sleep {
+                Some(sleep) => drop(self.signal.wait_for(&mut state, sleep)),
+                None => self.signal.wait(&mut state),
+            }
+            state.asleep = false;
+        }
+        if !state.commands.is_empty() {
+            // Somebody may be the first to watch, and what was published before that did not come through the queue.
+            state.published = self.published.load(Ordering::SeqCst);
+        }
+        let (compacted, published) = (self.compacted.load(Ordering::SeqCst), state.published);
+        state.turned = false;
+        state.bytes = 0;
+        Intake {
+            compacted,
+            published,
+            batches: std::mem::take(&mut state.batches),
+            commands: std::mem::take(&mut state.commands),
+            closed: state.closed,
+        }
+    }
+}
