@@ -1,0 +1,92 @@
+//! Folders of each format version, as some version wrote them: every later one must read them.
+//!
+//! `tests/golden/format-1/data.mdb` is a backup of the store that `write` makes. A format that changes gets a folder of
+//! its own beside it, written by `WATCHFUL_GOLDEN=<new file> cargo test -p watchful golden`, and the old one stays.
+
+use std::path::{Path, PathBuf};
+
+use watchful::{Error, KeyRange, PutOptions, RangeOptions, Settings, Store};
+
+fn golden(version: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/format-{version}/data.mdb"))
+}
+
+/// One of each thing that a store can hold.
+fn write(store: &Store) -> Result<(), Error> {
+    store.put("a", "gone after compaction").wait()?; // 2
+    store.put("a", "1").wait()?; // 3
+    store.lease_grant(7, 60).wait()?;
+    store.put_with("leased", "x", PutOptions { lease: 7, ..PutOptions::default() }).wait()?; // 4
+    store.put("dead", "x").wait()?; // 5
+    store.delete("dead").wait()?; // 6
+    let again = store.transact(|txn| {
+        txn.delete("a")?;
+        txn.put("a", "2")?;
+        txn.put(b"\x00\xff", vec![7; 5_000])?;
+        Ok::<_, Error>(())
+    });
+    again.wait()?; // 7, with a value that has pages of its own
+    store.compact(6).wait()?;
+    store.put("last", "").wait()?; // 8
+    Ok(())
+}
+
+fn rows(store: &Store, revision: u64) -> Vec<String> {
+    let all =
+        store.view_at(revision).unwrap().range(&KeyRange::everything(), &RangeOptions::default()).unwrap();
+    let row = |record: &watchful::Record| {
+        let value = if record.value().len() > 30 {
+            "(long)".into()
+        } else {
+            record.value().escape_ascii().to_string()
+        };
+        let (key, created, version) =
+            (record.key().escape_ascii(), record.create_revision(), record.version());
+        format!(
+            "{key}={value} created {created} changed {} version {version} lease {}",
+            record.revision(),
+            record.lease()
+        )
+    };
+    all.records.iter().map(row).collect()
+}
+
+fn check(store: &Store) {
+    assert_eq!((store.current_revision(), store.compact_revision(), store.leases()), (8, 6, vec![7]));
+    assert_eq!(store.lease(7).unwrap().keys, [b"leased".to_vec()]);
+    assert_eq!(
+        rows(store, 6),
+        ["a=1 created 2 changed 3.0 version 2 lease 0", "leased=x created 4 changed 4.0 version 1 lease 7",]
+    );
+    assert_eq!(
+        rows(store, 8),
+        [
+            "\\x00\\xff=(long) created 7 changed 7.2 version 1 lease 0",
+            "a=2 created 7 changed 7.1 version 1 lease 0",
+            "last= created 8 changed 8.0 version 1 lease 0",
+            "leased=x created 4 changed 4.0 version 1 lease 7",
+        ]
+    );
+    assert!(matches!(store.view_at(5), Err(Error::Compacted { compact_revision: 6 })));
+}
+
+#[test]
+fn every_version_reads_the_folders_of_the_ones_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("store");
+    let report = watchful::check(golden(1)).unwrap();
+    assert!(report.is_ok(), "{report:?}");
+    watchful::restore(golden(1), &folder).unwrap();
+    check(&Store::open(&folder, Settings::default()).unwrap());
+}
+
+#[test]
+fn the_golden_folder_is_what_this_version_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), Settings::default()).unwrap();
+    write(&store).unwrap();
+    check(&store);
+    if let Some(file) = std::env::var_os("WATCHFUL_GOLDEN") {
+        store.backup(file).unwrap();
+    }
+}
