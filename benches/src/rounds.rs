@@ -1,0 +1,34 @@
+//! Rounds: ours and the peer's in turn, so that a slow minute of the machine falls on both.
+
+use crate::Outcome;
+use crate::scale::ROUNDS;
+
+/// One figure a round.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Series(pub(crate) Vec<f64>);
+
+impl Series {
+    pub(crate) fn median(&self) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+}
+
+/// The rounds of one side alone.
+pub(crate) fn alone(mut ours: impl FnMut() -> Outcome<f64>) -> Outcome<Series> {
+    Ok(Series((0..ROUNDS).map(|_| ours()).collect::<Outcome<_>>()?))
+}
+
+/// The rounds of both sides, in turn.
+pub(crate) fn in_turn(
+    mut ours: impl FnMut() -> Outcome<f64>,
+    mut peer: impl FnMut() -> Outcome<f64>,
+) -> Outcome<(Series, Series)> {
+    let mut both = (Series::default(), Series::default());
+    for _ in 0..ROUNDS {
+        both.0.0.push(ours()?);
+        both.1.0.push(peer()?);
+    }
+    Ok(both)
+}

@@ -1,0 +1,19 @@
+//! The workloads, one module each.
+
+pub(crate) mod put;
+
+pub(crate) mod group_commit;
+
+pub(crate) mod fan_out;
+
+pub(crate) mod catch_up;
+
+pub(crate) mod idle;
+
+pub(crate) mod open;
+
+pub(crate) mod stab;
+
+pub(crate) mod laggard;
+
+pub(crate) mod support;

@@ -1,0 +1,80 @@
+//! What several workloads do: open a store, fill it, register many watches.
+
+use std::path::Path;
+use std::time::Instant;
+
+use watchful::{Durability, Error, Settings, Store, StreamItem, WatchOptions, WatchStream};
+
+use crate::Outcome;
+use crate::keys::{key_of, value_of};
+
+pub(crate) fn open(dir: &Path, durability: Durability) -> Outcome<Store> {
+    Ok(Store::open(dir, Settings::default().with_durability(durability))?)
+}
+
+/// Puts keys `from..to`, a thousand a transaction.
+pub(crate) fn fill(store: &Store, from: u64, to: u64, key_len: usize, value_len: usize) -> Outcome {
+    const A_TRANSACTION: u64 = 1000;
+    let mut next = from;
+    while next < to {
+        let until = to.min(next + A_TRANSACTION);
+        store
+            .transact(move |txn| {
+                (next..until)
+                    .try_for_each(|number| txn.put(key_of(number, key_len), value_of(number, value_len)))?;
+                Ok::<_, Error>(())
+            })
+            .wait()?;
+        next = until;
+    }
+    Ok(())
+}
+
+/// Registers watches on the stream, and waits until each is there.
+pub(crate) fn register(stream: &mut WatchStream, watches: impl Iterator<Item = WatchOptions>) -> Outcome {
+    // In portions: what says that a watch exists lies in the stream's outbox until it is taken.
+    const PORTION: usize = 1000;
+    let mut waiting = 0;
+    for options in watches {
+        stream.control().watch(&options)?;
+        waiting += 1;
+        if waiting == PORTION {
+            await_created(stream, std::mem::take(&mut waiting))?;
+        }
+    }
+    await_created(stream, waiting)
+}
+
+fn await_created(stream: &mut WatchStream, count: usize) -> Outcome {
+    for _ in 0..count {
+        match stream.wait_next() {
+            Some(StreamItem::Created { .. }) => {}
+            other => return Err(format!("a watch was to be created, and there came {other:?}").into()),
+        }
+    }
+    Ok(())
+}
+
+/// Nanoseconds since `begun`, each.
+#[expect(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
+pub(crate) fn nanos_each(begun: Instant, count: usize) -> f64 {
+    begun.elapsed().as_nanos() as f64 / count as f64
+}
+
+/// Microseconds since `begun`, each.
+pub(crate) fn micros_each(begun: Instant, count: usize) -> f64 {
+    nanos_each(begun, count) / 1e3
+}
+
+/// A count as a figure.
+#[expect(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
+pub(crate) fn figure(count: u64) -> f64 {
+    count as f64
+}
+
+/// How long this thread has been on a core, in nanoseconds: what is left of a time when others' turns are taken out of
+/// it. 0 where the system does not tell.
+pub(crate) fn thread_nanos() -> f64 {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    told.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or_default()
+}
