@@ -374,3 +374,24 @@ fn a_watch_of_several_ranges_gets_one_order_and_each_event_once() {
     assert_eq!(live.lines(), expected);
     twin.check_watch(spec);
 }
+
+/// Whoever waits for a revision to come waits for it on a restored store too, where it comes a second time.
+#[test]
+fn a_start_in_the_future_is_silent_on_a_restored_store_too() {
+    let twin = Twin::of("put a 1\nput a 2");
+    let dir = tempfile::tempdir().unwrap();
+    let (backup, folder) = (dir.path().join("backup"), dir.path().join("store"));
+    twin.backup(&backup).unwrap();
+    watchful::restore(&backup, &folder).unwrap();
+    let restored = Store::open(&folder, settings()).unwrap();
+    let mut watch = restored.watch(&WatchOptions::new(everything()).start_at(6)).unwrap();
+    for revision in 4..=7 {
+        assert_eq!(restored.put("a", "x").wait().unwrap().revision, revision);
+    }
+    let mut seen = Vec::new();
+    while seen.len() < 2 {
+        let Ok(Update::Events(batch)) = next(&mut watch) else { panic!("no progress was asked for") };
+        seen.extend(batch.events().iter().map(|event| event.revision().main));
+    }
+    assert_eq!(seen, [6, 7]);
+}
