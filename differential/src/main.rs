@@ -1,0 +1,2 @@
+//! The differential test.
+fn main() {}
