@@ -1,2 +1,23 @@
-//! The server.
+//! etcd's v3 API on a Watchful store: gRPC, JSON and plain HTTP on one port.
+//!
+//! **What it is for:** programs and people with etcd clients, who want one light server on one machine. The program
+//! `watchful` is this library with a command line; another program can embed it.
+//!
+//! **What it is not for:** clusters. There is one member, and what needs more is refused with a sentence.
 #![forbid(unsafe_code)]
+
+mod settings;
+
+mod state;
+
+mod alarms;
+
+mod counts;
+
+mod streams;
+
+pub use alarms::Alarms;
+pub use counts::{Counter, Counts, Gauge};
+pub use settings::{Keepalive, Limits, ServerSettings};
+pub use state::{ETCD_VERSION, Identity, Shared};
+pub use streams::{Registered, Streams};

@@ -1,0 +1,60 @@
+//! What the server counts as it goes, for `/metrics` and for the benchmarks.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+/// Counts of one server. Each is read and raised without a lock.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Bytes of events that were encoded: once a batch, however many watches it is for.
+    pub watch_encoded_bytes: Counter,
+    /// Bytes of events that were copied into connections: once a batch and watch.
+    pub watch_copied_bytes: Counter,
+    /// Events that were sent, each once for each watch that got it.
+    pub watch_events: Counter,
+    /// Answers that were sent on watch streams.
+    pub watch_responses: Counter,
+    /// Watch streams that are open.
+    pub watch_streams: Gauge,
+    /// Bytes of stored records that were copied into answers to reads.
+    pub range_copied_bytes: Counter,
+    /// Requests that took longer than the setting.
+    pub slow_requests: Counter,
+    /// Connections that are open.
+    pub connections: Gauge,
+    /// Connections that were refused or broke before the first request: a TLS handshake that failed.
+    pub connections_failed: Counter,
+}
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `by`.
+    pub fn add(&self, by: u64) {
+        self.0.fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// The number now.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How many there are now.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicI64);
+
+impl Gauge {
+    /// One more or, with a negative number, fewer.
+    pub fn add(&self, by: i64) {
+        self.0.fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// The number now.
+    #[must_use]
+    pub fn get(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
