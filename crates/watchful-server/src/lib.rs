@@ -6,9 +6,31 @@
 //! **What it is not for:** clusters. There is one member, and what needs more is refused with a sentence.
 #![forbid(unsafe_code)]
 
+mod server;
+
 mod settings;
 
 mod state;
+
+mod kv;
+
+mod watch;
+
+mod lease;
+
+mod maintenance;
+
+mod snapshot;
+
+mod cluster;
+
+mod auth;
+
+mod watchers;
+
+mod answers;
+
+mod until_stopped;
 
 mod alarms;
 
@@ -18,6 +40,7 @@ mod streams;
 
 pub use alarms::Alarms;
 pub use counts::{Counter, Counts, Gauge};
+pub use server::Server;
 pub use settings::{Keepalive, Limits, ServerSettings};
 pub use state::{ETCD_VERSION, Identity, Shared};
 pub use streams::{Registered, Streams};

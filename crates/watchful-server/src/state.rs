@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use watchful::Store;
-use watchful_wire::etcdserverpb::ResponseHeader;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use watchful::{Error, Store};
+use watchful_wire::etcdserverpb::{AlarmType, ResponseHeader};
 
 use crate::alarms::Alarms;
+use crate::answers;
 use crate::counts::Counts;
 use crate::settings::ServerSettings;
 use crate::streams::Streams;
+use crate::watch::EncodedBudget;
 
 /// The version of etcd whose behaviour is kept. Clients gate on it.
 pub const ETCD_VERSION: &str = "3.6.0";
@@ -28,6 +32,10 @@ pub struct Shared {
     pub counts: Arc<Counts>,
     /// Whose the open watch streams are.
     pub streams: Arc<Streams>,
+    /// What encodings of batches may take up.
+    pub(crate) encoded: Arc<EncodedBudget>,
+    /// Cancelled when the server is told to stop: streams end then, so that connections can.
+    pub(crate) stopping: CancellationToken,
 }
 
 /// Who answers: in every header.
@@ -37,7 +45,7 @@ pub struct Identity {
     pub cluster_id: u64,
     /// The member.
     pub member_id: u64,
-    /// The store's epoch, counted from 1: it grows where revisions may have been given out again.
+    /// The store's epoch, counted from 2 as etcd's terms are: it grows where revisions may have been given out again.
     pub raft_term: u64,
 }
 
@@ -53,5 +61,38 @@ impl Shared {
     #[must_use]
     pub fn header(&self) -> ResponseHeader {
         self.header_at(self.store.current_revision())
+    }
+
+    /// Refuses what needs room while the alarm NOSPACE is raised, and everything while CORRUPT is.
+    pub(crate) fn refuse_growth(&self) -> Result<(), Status> {
+        self.refuse_damaged()?;
+        if self.alarms.is_raised(AlarmType::Nospace) { Err(answers::no_space()) } else { Ok(()) }
+    }
+
+    /// Refuses everything while the alarm CORRUPT is raised.
+    pub(crate) fn refuse_damaged(&self) -> Result<(), Status> {
+        if self.alarms.is_raised(AlarmType::Corrupt) { Err(answers::corrupt()) } else { Ok(()) }
+    }
+
+    /// What became of a write. Where there was no room for it, the alarm is raised, and stays so after a restart.
+    pub(crate) async fn written<T>(&self, outcome: Result<T, Error>) -> Result<T, Status> {
+        match outcome {
+            Ok(written) => Ok(written),
+            Err(error) => {
+                if matches!(error, Error::NoSpace { .. }) {
+                    self.set_alarm(AlarmType::Nospace, true).await?;
+                }
+                Err(answers::of(error))
+            }
+        }
+    }
+
+    /// Raises or disarms an alarm, in memory and on the disk.
+    pub(crate) async fn set_alarm(&self, alarm: AlarmType, raised: bool) -> Result<bool, Status> {
+        let changed = self.alarms.set(alarm, raised);
+        if changed && raised {
+            tracing::warn!(alarm = alarm.as_str_name(), "an alarm is raised");
+        }
+        Ok(changed)
     }
 }

@@ -1,7 +1,8 @@
 //! What travels to a receiver: batches of events, progress, and the ends of watches.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use watchful_revision::{Event, EventKind};
 
 use crate::{WatchId, WatchIds};
@@ -51,14 +52,29 @@ pub struct Batch {
     fragment: bool,
     conflated: bool,
     charge_bytes: usize,
+    encoding: Encoding,
 }
+
+/// What receivers made of a batch's events, for all of them. It says nothing that the events do not say.
+#[derive(Debug, Default)]
+struct Encoding(OnceLock<Bytes>);
+
+impl PartialEq for Encoding {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Encoding {}
 
 impl Batch {
     pub(crate) fn new(events: Vec<Event>, head: u64) -> Self {
         let first_revision = events.first().map_or(0, |event| event.revision().main);
         let last_revision = events.last().map_or(0, |event| event.revision().main);
         let charge_bytes = events.iter().map(Event::charge_bytes).sum();
-        Self { events, first_revision, last_revision, head, fragment: false, conflated: false, charge_bytes }
+        let encoding = Encoding::default();
+        let (fragment, conflated) = (false, false);
+        Self { events, first_revision, last_revision, head, fragment, conflated, charge_bytes, encoding }
     }
 
     /// A batch without events, which says that the fragmented revision `main` is whole: its last part held nothing
@@ -120,6 +136,13 @@ impl Batch {
     #[must_use]
     pub fn charge_bytes(&self) -> usize {
         self.charge_bytes
+    }
+
+    /// The events as some receiver has encoded them, for every other receiver that would encode them alike. It lives as
+    /// long as the batch, and [`charge_bytes`](Self::charge_bytes) does not count it: who fills it keeps the count.
+    #[must_use]
+    pub fn encoding(&self) -> &OnceLock<Bytes> {
+        &self.encoding.0
     }
 
     /// Whether an event of this kind is in it.

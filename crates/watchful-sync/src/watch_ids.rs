@@ -51,6 +51,21 @@ impl WatchIds {
         one.into_iter().chain(many.into_iter().flatten())
     }
 
+    /// The least id above `id`; the least of all when that is none. For a receiver that deals a delivery out in pieces,
+    /// and holds nothing but the place it has come to. Costs two binary searches.
+    #[must_use]
+    pub fn next_after(&self, id: Option<WatchId>) -> Option<WatchId> {
+        let is_after = |own: WatchId| id.is_none_or(|id| own > id);
+        match &self.0 {
+            Repr::One(own) => Some(*own).filter(|own| is_after(*own)),
+            Repr::Many(blocks) => {
+                let block = blocks.partition_point(|block| block.last().is_some_and(|last| !is_after(*last)));
+                let block = blocks.get(block)?;
+                block.get(block.partition_point(|own| !is_after(*own))).copied()
+            }
+        }
+    }
+
     /// Whether `id` is one of them.
     #[must_use]
     pub fn contains(&self, id: WatchId) -> bool {
@@ -146,6 +161,8 @@ mod tests {
             for (ids, twin) in shares {
                 prop_assert!(ids.iter().eq(twin.iter().copied()));
                 prop_assert_eq!(ids.len(), twin.len());
+                let walk = std::iter::successors(ids.next_after(None), |id| ids.next_after(Some(*id)));
+                prop_assert!(walk.eq(twin.iter().copied()));
             }
         }
     }

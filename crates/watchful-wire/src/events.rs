@@ -38,7 +38,8 @@ pub fn encode_events(events: &[Event], buf: &mut impl BufMut) {
 
 fn event_len(event: &Event) -> usize {
     let kind = if event.kind() == EventKind::Delete { 2 } else { 0 };
-    kind + field_len(message_len(event.record())) + event.prev().map_or(0, |prev| field_len(message_len(prev)))
+    kind + field_len(message_len(event.record()))
+        + event.prev().map_or(0, |prev| field_len(message_len(prev)))
 }
 
 /// A field of `len` bytes, with its one-byte tag and its length.

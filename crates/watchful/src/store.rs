@@ -101,6 +101,19 @@ impl Store {
         self.inner.mvcc.compact_revision()
     }
 
+    /// The store's name for itself: random, given when it was made, and kept by its backups.
+    #[must_use]
+    pub fn id(&self) -> u128 {
+        self.inner.place.name.id
+    }
+
+    /// How often revisions may have been given out anew: 1 at first, and one more after each opening that found commits
+    /// lost. See [`ResumeToken`](crate::ResumeToken).
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.inner.place.name.epoch
+    }
+
     /// One key, as it is now.
     ///
     /// # Errors

@@ -12,7 +12,9 @@ use std::time::Duration;
 use futures_core::Stream;
 use parking_lot::Mutex;
 use watchful_revision::KeyRange;
-use watchful_sync::{Batch, End, EventFilter, Item, KeyRanges, LagPolicy, WatchId, WatchSpec, WatcherStatus};
+use watchful_sync::{
+    Batch, End, EventFilter, Item, KeyRanges, LagPolicy, StreamId, WatchId, WatchSpec, WatcherStatus,
+};
 
 use crate::feed::{Command, Feed};
 use crate::outbox::Outbox;
@@ -499,6 +501,13 @@ impl WatchControl {
     /// to `revision_min`; while there are none, nothing comes.
     pub fn ask_progress(&self, revision_min: u64) {
         self.receiver.ask_progress(revision_min);
+    }
+
+    /// The store's name for this stream, which [`WatcherStatus`] tells too. None until the store has taken it in: it has
+    /// before the first item comes.
+    #[must_use]
+    pub fn stream(&self) -> Option<StreamId> {
+        self.receiver.outbox.stream()
     }
 
     /// Where one watch stands; none when there is no such watch any more.

@@ -1,0 +1,194 @@
+//! The KV service: ranges, puts, deletes, transactions, compaction.
+//!
+//! [`check`](self::check) refuses what etcd refuses, in its order; [`request`](self::request) says the rest in the
+//! store's words; [`answer`](self::answer) puts stored records into answers without decoding them.
+
+mod check;
+
+mod intervals;
+
+mod request;
+
+mod answer;
+
+mod stream;
+
+use std::sync::Arc;
+
+use prost::Message;
+use tonic::{Request, Response, Status};
+use watchful::{Committed, Error, KeyRange, RangeOptions, RangeResult};
+use watchful_wire::etcdserverpb::{
+    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse,
+    RangeRequest, RangeResponse, TxnRequest, TxnResponse, kv_server,
+};
+
+use crate::answers;
+use crate::state::Shared;
+
+pub(crate) use stream::RangeStream;
+
+/// The KV service.
+#[derive(Clone, Debug)]
+pub(crate) struct Kv {
+    shared: Arc<Shared>,
+}
+
+impl Kv {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Refuses a request that is larger than the server takes.
+    fn check_size(&self, request: &impl Message) -> Result<(), Status> {
+        let is_too_large = request.encoded_len() > self.shared.settings.limits.request_bytes_max;
+        if is_too_large { Err(answers::request_too_large()) } else { Ok(()) }
+    }
+
+    pub(crate) async fn put(&self, request: PutRequest) -> Result<PutResponse, Status> {
+        check::put(&request)?;
+        self.check_size(&request)?;
+        self.shared.refuse_growth()?;
+        let options = request::put_options(&request);
+        let PutRequest { key, value, .. } = request;
+        let put = self.shared.store.transact(move |txn| txn.put_with(&key, &value, options));
+        let Committed { revision, value: prev, .. } = self.shared.written(put.await).await?;
+        let header = Some(self.shared.header_at(revision));
+        Ok(PutResponse { header, prev_kv: prev.map(Into::into) })
+    }
+
+    pub(crate) async fn delete_range(
+        &self,
+        request: DeleteRangeRequest,
+    ) -> Result<DeleteRangeResponse, Status> {
+        check::delete_range(&request)?;
+        self.check_size(&request)?;
+        self.shared.refuse_damaged()?;
+        let store = &self.shared.store;
+        let Ok(range) = KeyRange::from_etcd(&request.key, &request.range_end) else {
+            let header = Some(self.shared.header());
+            return Ok(DeleteRangeResponse { header, ..DeleteRangeResponse::default() });
+        };
+        let deleted = store.delete_range(range, request.prev_kv).await.map_err(answers::of)?;
+        Ok(answer::delete_range(Some(self.shared.header_at(deleted.revision)), deleted.value))
+    }
+
+    pub(crate) async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, Status> {
+        check::txn(&request, self.shared.settings.limits.txn_ops_max)?;
+        intervals::check(&request.success)?;
+        intervals::check(&request.failure)?;
+        if request::has_put(&request) {
+            self.check_size(&request)?;
+            self.shared.refuse_growth()?;
+        }
+        self.shared.refuse_damaged()?;
+        let transaction = request::txn(&request, &self.shared.store)?;
+        let executed = self.shared.written(self.shared.store.execute(transaction).await).await?;
+        Ok(answer::txn(&self.shared, executed))
+    }
+
+    pub(crate) fn range(&self, request: &RangeRequest) -> Result<RangeResponse, Status> {
+        check::range(request)?;
+        self.shared.refuse_damaged()?;
+        let options = request::range_options(request);
+        let range = KeyRange::from_etcd(&request.key, &request.range_end).ok();
+        let read = || self.read(range.as_ref(), request.revision, &options);
+        let (revision, found) = if is_small(range.as_ref(), &options) {
+            read()
+        } else {
+            // A long read may touch cold pages: the other tasks of this thread go on elsewhere meanwhile.
+            tokio::task::block_in_place(read)
+        }
+        .map_err(answers::of)?;
+        self.count(&found);
+        Ok(answer::range(Some(self.shared.header_at(revision)), found))
+    }
+
+    /// The header's revision and what was found. A read of the newest revision names the very revision that was read,
+    /// so that a watch can go on from it.
+    fn read(
+        &self,
+        range: Option<&KeyRange>,
+        revision: i64,
+        options: &RangeOptions,
+    ) -> Result<(u64, RangeResult), Error> {
+        let store = &self.shared.store;
+        loop {
+            let view = match u64::try_from(revision) {
+                Ok(revision) if revision > 0 => store.view_at(revision)?,
+                _ => store.view()?,
+            };
+            let found = range.map_or(Ok(RangeResult::default()), |range| view.range(range, options));
+            let header = if revision > 0 { store.current_revision() } else { view.revision() };
+            match found {
+                // A compaction came in between; the newest revision is a newer one now.
+                Err(Error::Compacted { .. }) if revision <= 0 => {}
+                found => return Ok((header, found?)),
+            }
+        }
+    }
+
+    fn count(&self, found: &RangeResult) {
+        let bytes = found.records.iter().map(watchful::Record::encoded_len).sum::<usize>();
+        self.shared.counts.range_copied_bytes.add(bytes as u64);
+    }
+
+    async fn compact_at(&self, request: CompactionRequest) -> Result<CompactionResponse, Status> {
+        self.shared.refuse_damaged()?;
+        // A revision below zero was never there; etcd calls that compacted.
+        let revision = u64::try_from(request.revision).map_err(|_| answers::compacted())?;
+        self.shared.store.compact(revision).await.map_err(answers::of)?;
+        Ok(CompactionResponse { header: Some(self.shared.header()) })
+    }
+}
+
+/// Whether a read is over in microseconds.
+fn is_small(range: Option<&KeyRange>, options: &RangeOptions) -> bool {
+    const SMALL_LIMIT: u64 = 64;
+    let one = range.is_none_or(|range| matches!(range.shape(), watchful::RangeShape::Key(_)));
+    let cut = options.limit > 0 && options.limit <= SMALL_LIMIT && *options == plain(options.limit);
+    one || cut
+}
+
+fn plain(limit: u64) -> RangeOptions {
+    RangeOptions { limit, ..RangeOptions::default() }
+}
+
+#[tonic::async_trait]
+impl kv_server::Kv for Kv {
+    async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
+        Kv::range(self, request.get_ref()).map(Response::new)
+    }
+
+    type RangeStreamStream = RangeStream;
+
+    async fn range_stream(
+        &self,
+        request: Request<RangeRequest>,
+    ) -> Result<Response<Self::RangeStreamStream>, Status> {
+        check::range_stream(request.get_ref())?;
+        Ok(Response::new(RangeStream::new(self.clone(), request.into_inner())))
+    }
+
+    async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
+        Kv::put(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn delete_range(
+        &self,
+        request: Request<DeleteRangeRequest>,
+    ) -> Result<Response<DeleteRangeResponse>, Status> {
+        Kv::delete_range(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
+        Kv::txn(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn compact(
+        &self,
+        request: Request<CompactionRequest>,
+    ) -> Result<Response<CompactionResponse>, Status> {
+        self.compact_at(request.into_inner()).await.map(Response::new)
+    }
+}

@@ -1,0 +1,99 @@
+//! A range that is answered in parts, each read when the one before has been taken: however large the range, it costs a
+//! part's memory.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use tonic::Status;
+use watchful_wire::etcdserverpb::{RangeRequest, RangeResponse, RangeStreamResponse};
+
+use super::Kv;
+
+/// How many keys the first part has. The next ones have as many as come near [`PART_BYTES`].
+const FIRST_KEYS: i64 = 10;
+
+/// What a part should have.
+const PART_BYTES: usize = 256 << 10;
+
+/// The parts of a range.
+#[derive(Debug)]
+pub(crate) struct RangeStream {
+    kv: Kv,
+    request: RangeRequest,
+    /// The most keys over all parts; 0 for all.
+    limit: i64,
+    keys: i64,
+    header_revision: i64,
+    is_done: bool,
+}
+
+impl RangeStream {
+    pub(super) fn new(kv: Kv, request: RangeRequest) -> Self {
+        let limit = request.limit.max(0);
+        let request = RangeRequest { limit: FIRST_KEYS, ..request };
+        Self { kv, request, limit, keys: 0, header_revision: 0, is_done: false }
+    }
+
+    fn next_part(&mut self) -> Result<RangeResponse, Status> {
+        if self.request.count_only {
+            self.is_done = true;
+            let RangeResponse { header, count, .. } = self.kv.range(&self.request)?;
+            return Ok(RangeResponse { header, count, ..RangeResponse::default() });
+        }
+        if self.limit > 0 {
+            self.request.limit = self.request.limit.min(self.limit - self.keys);
+        }
+        let mut part = self.kv.range(&self.request)?;
+        self.pin(&part);
+        let read = i64::try_from(part.kvs.len()).unwrap_or(i64::MAX);
+        let before = self.keys;
+        self.keys += read;
+        self.is_done = !part.more || self.keys == self.limit;
+        if self.is_done {
+            if let Some(header) = &mut part.header {
+                header.revision = self.header_revision;
+            }
+            // What this part counted is what was left from its first key on.
+            part.count += before;
+            return Ok(part);
+        }
+        self.go_on_after(&part);
+        Ok(RangeResponse { kvs: part.kvs, ..RangeResponse::default() })
+    }
+
+    /// Every part is read at the revision of the first.
+    fn pin(&mut self, part: &RangeResponse) {
+        if self.header_revision == 0 {
+            self.header_revision = part.header.as_ref().map_or(0, |header| header.revision);
+            if self.request.revision <= 0 {
+                self.request.revision = self.header_revision;
+            }
+        }
+    }
+
+    fn go_on_after(&mut self, part: &RangeResponse) {
+        if let Some(last) = part.kvs.last() {
+            self.request.key = Bytes::from([last.key(), b"\0"].concat());
+        }
+        let bytes: usize = part.kvs.iter().map(prost::Message::encoded_len).sum();
+        self.request.limit = match bytes {
+            0..PART_BYTES => self.request.limit.saturating_mul(2),
+            _ => (self.request.limit / 2).max(1),
+        };
+    }
+}
+
+impl Stream for RangeStream {
+    type Item = Result<RangeStreamResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.is_done {
+            return Poll::Ready(None);
+        }
+        let part = self.next_part();
+        self.is_done |= part.is_err();
+        Poll::Ready(Some(part.map(|part| RangeStreamResponse { range_response: Some(part) })))
+    }
+}

@@ -1,0 +1,157 @@
+//! The server: a store, the services on it, and the connections they are served on.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use futures_core::Stream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::server::Connected;
+use watchful::{Error, Store};
+use watchful_wire::etcdserverpb::auth_server::AuthServer;
+use watchful_wire::etcdserverpb::cluster_server::ClusterServer;
+use watchful_wire::etcdserverpb::kv_server::KvServer;
+use watchful_wire::etcdserverpb::lease_server::LeaseServer;
+use watchful_wire::etcdserverpb::maintenance_server::MaintenanceServer;
+use watchful_wire::etcdserverpb::watch_server::WatchServer;
+use watchful_wire::watchers::watchers_server::WatchersServer;
+
+use crate::alarms::Alarms;
+use crate::auth::Auth;
+use crate::cluster::Cluster;
+use crate::kv::Kv;
+use crate::lease::Lease;
+use crate::maintenance::Maintenance;
+use crate::settings::ServerSettings;
+use crate::state::{Identity, Shared};
+use crate::watch::Watch;
+use crate::watchers::Watchers;
+
+/// A server with its store open.
+///
+/// Opened it serves nobody; [`serve`](Self::serve) serves the connections of one listener, and can be called for several.
+#[derive(Clone, Debug)]
+pub struct Server {
+    shared: Arc<Shared>,
+}
+
+impl Server {
+    /// Opens the store, and makes it where there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`].
+    pub fn open(settings: ServerSettings) -> Result<Self, Error> {
+        let store = Store::open(&settings.data_dir, settings.store.clone())?;
+        let identity = Identity::of(&store);
+        let shared = Shared {
+            store,
+            settings,
+            identity,
+            alarms: Alarms::default(),
+            counts: Arc::default(),
+            streams: Arc::default(),
+            encoded: Arc::default(),
+            stopping: CancellationToken::new(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// What the services share.
+    #[must_use]
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The gRPC services.
+    #[must_use]
+    pub fn routes(&self) -> Routes {
+        let shared = || Arc::clone(&self.shared);
+        let bytes_max = self.shared.settings.limits.message_bytes_max();
+        /// What is sent has no limit of its own: clients have one.
+        const SENT_BYTES_MAX: usize = usize::MAX;
+        macro_rules! limited {
+            ($server:expr) => {
+                $server.max_decoding_message_size(bytes_max).max_encoding_message_size(SENT_BYTES_MAX)
+            };
+        }
+        Routes::new(limited!(KvServer::new(Kv::new(shared()))))
+            .add_service(limited!(WatchServer::new(Watch::new(shared()))))
+            .add_service(limited!(LeaseServer::new(Lease::new(shared()))))
+            .add_service(limited!(MaintenanceServer::new(Maintenance::new(shared()))))
+            .add_service(limited!(ClusterServer::new(Cluster::new(shared()))))
+            .add_service(limited!(AuthServer::new(Auth::new(shared()))))
+            .add_service(limited!(WatchersServer::new(Watchers::new(shared()))))
+    }
+
+    /// Serves the connections of one listener until `stop` is done; then answers what it has accepted, for at most the
+    /// setting's time.
+    ///
+    /// # Errors
+    ///
+    /// What the listener said.
+    pub async fn serve<C>(
+        &self,
+        connections: impl Stream<Item = io::Result<C>>,
+        stop: impl Future<Output = ()>,
+    ) -> io::Result<()>
+    where
+        C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+        C::ConnectInfo: Clone + Send + Sync + 'static,
+    {
+        let settings = &self.shared.settings;
+        let stopping = self.shared.stopping.clone();
+        let served = tonic::transport::Server::builder()
+            .accept_http1(true)
+            .max_concurrent_streams(Some(settings.limits.concurrent_streams_max))
+            .http2_keepalive_interval(settings.keepalive.interval)
+            .http2_keepalive_timeout(Some(settings.keepalive.timeout))
+            .initial_connection_window_size(Some(CONNECTION_WINDOW_BYTES))
+            .add_routes(self.routes())
+            .serve_with_incoming_shutdown(connections, async {
+                stop.await;
+                // Streams have to end before their connections can.
+                stopping.cancel();
+            });
+        let too_late = async {
+            stopping.cancelled().await;
+            tokio::time::sleep(settings.shutdown_timeout).await;
+        };
+        tokio::select! {
+            served = served => served.map_err(io::Error::other),
+            () = too_late => {
+                tracing::warn!("connections were still busy after {:?} and are cut", settings.shutdown_timeout);
+                Ok(())
+            }
+        }
+    }
+
+    /// Closes the store: what was accepted is done and on the disk afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Other`] when the disk fails.
+    pub fn close(self) -> Result<(), Error> {
+        self.shared.stopping.cancel();
+        self.shared.store.close();
+        self.shared.store.sync()
+    }
+}
+
+/// What a connection may send before it hears that it was read: all its calls together.
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+
+impl Identity {
+    /// The same store has the same identity, wherever it is opened.
+    fn of(store: &Store) -> Self {
+        let id = store.id().to_be_bytes();
+        let half = |at: usize| {
+            let mut half = [0; 8];
+            half.copy_from_slice(&id[at..at + 8]);
+            u64::from_be_bytes(half).max(1)
+        };
+        Self { cluster_id: half(0), member_id: half(8), raft_term: store.epoch() + 1 }
+    }
+}

@@ -1,0 +1,94 @@
+//! The snapshot, as it is streamed: a compacting copy of the store, then the SHA-256 of its bytes, as etcd appends it.
+//!
+//! The copy is made first, into a file in the data folder that is gone when the stream is: so the stream is of one
+//! moment, holds no read transaction however slowly it is taken, and costs one part's memory. It is a Watchful store;
+//! `watchful restore` takes it.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+use watchful_wire::etcdserverpb::SnapshotResponse;
+
+use crate::answers;
+use crate::state::{ETCD_VERSION, Shared};
+
+/// How many bytes a part has.
+const PART_BYTES: usize = 64 << 10;
+
+/// How many parts wait for the connection.
+const PARTS_READY: usize = 4;
+
+/// What the names of the folders begin with that hold a copy while it is streamed.
+pub(crate) const FOLDER_PREFIX: &str = "snapshot-";
+
+type Part = Result<SnapshotResponse, Status>;
+
+/// Makes a copy and streams it.
+pub(crate) async fn stream(shared: Arc<Shared>) -> Result<ReceiverStream<Part>, Status> {
+    let copied = tokio::task::spawn_blocking(move || copy(&shared)).await.map_err(panicked)?;
+    let copy = copied.map_err(failed)?;
+    let (parts, ready) = mpsc::channel(PARTS_READY);
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = send(copy, &parts) {
+            // Nobody is left to tell when the receiver is gone too.
+            let _ = parts.blocking_send(Err(failed(error)));
+        }
+    });
+    Ok(ReceiverStream::new(ready))
+}
+
+/// A copy of the store, and the folder it is in.
+struct Copy {
+    file: File,
+    bytes: u64,
+    folder: TempDir,
+}
+
+fn copy(shared: &Shared) -> io::Result<Copy> {
+    let folder = tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir_in(&shared.settings.data_dir)?;
+    let path = folder.path().join("data.mdb");
+    let bytes = shared.store.backup(&path).map_err(|error| io::Error::other(answers::chain(&error)))?;
+    Ok(Copy { file: File::open(path)?, bytes, folder })
+}
+
+fn send(copy: Copy, parts: &mpsc::Sender<Part>) -> io::Result<()> {
+    let Copy { mut file, mut bytes, folder } = copy;
+    let mut hash = Sha256::new();
+    let trailer_len = Sha256::output_size() as u64;
+    loop {
+        let mut part = vec![0; PART_BYTES];
+        let read = file.read(&mut part)?;
+        if read == 0 {
+            break;
+        }
+        part.truncate(read);
+        hash.update(&part);
+        bytes = bytes.saturating_sub(read as u64);
+        if parts.blocking_send(Ok(response(part.into(), bytes + trailer_len))).is_err() {
+            // The client is gone.
+            return Ok(());
+        }
+    }
+    let _ = parts.blocking_send(Ok(response(Bytes::copy_from_slice(&hash.finalize()), 0)));
+    folder.close()
+}
+
+fn response(blob: Bytes, remaining_bytes: u64) -> SnapshotResponse {
+    SnapshotResponse { header: None, remaining_bytes, blob, version: ETCD_VERSION.to_owned() }
+}
+
+fn failed(error: io::Error) -> Status {
+    tracing::error!(%error, "a snapshot failed");
+    Status::internal(format!("watchful: the snapshot could not be made: {error}"))
+}
+
+fn panicked(error: tokio::task::JoinError) -> Status {
+    failed(io::Error::other(error))
+}

@@ -1,0 +1,338 @@
+//! A stream's answers: what comes out of the outbox, one message a watch.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use tokio_util::sync::WaitForCancellationFutureOwned;
+use tonic::{Status, Streaming};
+use watchful::{Batch, End, StreamItem, WatchId, WatchIds, WatchStream};
+use watchful_wire::etcdserverpb::WatchRequest;
+use watchful_wire::{Events, WatchResponse};
+
+use super::fragments::{Held, Joined, piece_end};
+use super::{NO_WATCH, encoded, requests};
+use crate::answers as errors;
+use crate::state::Shared;
+use crate::streams::Registered;
+
+/// The most answers that wait for room in the connection without having come out of the outbox: refusals. Beyond it no
+/// request is read.
+const REFUSALS_MAX: usize = 16;
+
+/// The most requests that are read before answers get their turn.
+const REQUESTS_A_POLL: usize = 64;
+
+/// The answers of one gRPC watch stream. See the [module](super).
+pub(crate) struct Answers {
+    shared: Arc<Shared>,
+    stream: WatchStream,
+    /// None once the client has said all it will; its watches go on.
+    requests: Option<Streaming<WatchRequest>>,
+    watches: Watches,
+    held: Held,
+    refusals: VecDeque<WatchResponse>,
+    dealing: Option<Dealing>,
+    peer: Option<SocketAddr>,
+    registered: Option<Registered>,
+    stopping: Pin<Box<WaitForCancellationFutureOwned>>,
+    is_over: bool,
+}
+
+/// What has to be known of a stream's watches beside what the store knows: only of those that are unlike the others.
+#[derive(Debug, Default)]
+pub(super) struct Watches {
+    /// The revision that the answer `created` tells, for a watch that starts after it: a client that is cut off before
+    /// the first event goes on from there.
+    created_at: HashMap<WatchId, u64>,
+    /// Watches that asked for large answers in parts.
+    fragment: HashSet<WatchId>,
+}
+
+impl Watches {
+    pub(super) fn asked_for(&mut self, id: WatchId, created_at: Option<u64>, fragment: bool) {
+        if let Some(revision) = created_at {
+            self.created_at.insert(id, revision);
+        }
+        if fragment {
+            self.fragment.insert(id);
+        }
+    }
+
+    fn forget(&mut self, id: WatchId) {
+        self.created_at.remove(&id);
+        self.fragment.remove(&id);
+    }
+}
+
+/// An item on its way to the watches it is for, one after the other.
+struct Dealing {
+    item: Dealt,
+    watches: WatchIds,
+    receivers: usize,
+    /// The watch that was served last.
+    last: Option<WatchId>,
+    /// Where the rest of that watch's answer begins, if it goes out in pieces.
+    next_piece: Option<usize>,
+    /// A revision that was put together for the watch before: likely the same for the next.
+    joined: Option<Joined>,
+}
+
+enum Dealt {
+    Events(Arc<Batch>),
+    Progress(u64),
+    Ended(End),
+}
+
+impl Answers {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        stream: WatchStream,
+        requests: Streaming<WatchRequest>,
+        peer: Option<SocketAddr>,
+    ) -> Self {
+        shared.counts.watch_streams.add(1);
+        let stopping = Box::pin(shared.stopping.clone().cancelled_owned());
+        Self {
+            shared,
+            stream,
+            requests: Some(requests),
+            watches: Watches::default(),
+            held: Held::default(),
+            refusals: VecDeque::new(),
+            dealing: None,
+            peer,
+            registered: None,
+            stopping,
+            is_over: false,
+        }
+    }
+
+    /// Reads what the client asks for, as long as there is room for refusals.
+    fn read_requests(&mut self, cx: &mut Context<'_>) {
+        for _ in 0..REQUESTS_A_POLL {
+            if self.refusals.len() >= REFUSALS_MAX {
+                return;
+            }
+            let Some(requests) = &mut self.requests else { return };
+            match Pin::new(requests).poll_next(cx) {
+                Poll::Pending => return,
+                Poll::Ready(Some(Ok(request))) => {
+                    let control = self.stream.control();
+                    let refused = requests::obey(&self.shared, control, &mut self.watches, request);
+                    self.refusals.extend(refused);
+                }
+                // A client that breaks off takes the connection's stream with it; there is nobody to tell.
+                Poll::Ready(Some(Err(_)) | None) => self.requests = None,
+            }
+        }
+        // There may be more: come back once answers had their turn.
+        cx.waker().wake_by_ref();
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<WatchResponse, Status>>> {
+        self.read_requests(cx);
+        loop {
+            if let Some(answer) = self.refusals.pop_front() {
+                return Poll::Ready(Some(Ok(answer)));
+            }
+            if let Some(answer) = self.deal() {
+                return Poll::Ready(Some(Ok(answer)));
+            }
+            match Pin::new(&mut self.stream).poll_next(cx) {
+                Poll::Ready(Some(item)) => {
+                    if let Some(answer) = self.take(item) {
+                        return Poll::Ready(Some(Ok(answer)));
+                    }
+                }
+                Poll::Ready(None) => return Poll::Ready(self.stop()),
+                Poll::Pending if self.stopping.as_mut().poll(cx).is_ready() => {
+                    return Poll::Ready(self.stop());
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// The server stops: an error that clients know to be passing, so that they go on with their watches elsewhere or
+    /// later.
+    fn stop(&mut self) -> Option<Result<WatchResponse, Status>> {
+        self.is_over = true;
+        Some(Err(errors::stopped()))
+    }
+
+    /// Takes an item in: those for many watches are dealt out, the others are answered at once.
+    fn take(&mut self, item: StreamItem) -> Option<WatchResponse> {
+        match item {
+            StreamItem::Created { watch, head } => {
+                self.register();
+                let revision = self.watches.created_at.remove(&watch).unwrap_or(head);
+                Some(WatchResponse { created: true, ..self.answer(watch, revision) })
+            }
+            StreamItem::Refused { .. } => Some(requests::refusal(&self.shared, requests::DUPLICATE_ID)),
+            StreamItem::Progress { revision, watches: None } => Some(self.answer(NO_WATCH, revision)),
+            StreamItem::Progress { revision, watches: Some(watches) } => {
+                self.begin(Dealt::Progress(revision), watches)
+            }
+            StreamItem::Events { batch, watches } => self.begin(Dealt::Events(batch), watches),
+            StreamItem::Ended { watches, end } => self.begin(Dealt::Ended(end), watches),
+        }
+    }
+
+    fn begin(&mut self, item: Dealt, watches: WatchIds) -> Option<WatchResponse> {
+        let receivers = watches.len();
+        self.dealing = Some(Dealing { item, watches, receivers, last: None, next_piece: None, joined: None });
+        self.deal()
+    }
+
+    /// The next answer of the item that is being dealt out; none once it is done.
+    fn deal(&mut self) -> Option<WatchResponse> {
+        loop {
+            let dealing = self.dealing.as_mut()?;
+            if let (Dealt::Events(batch), Some(watch), Some(from)) =
+                (&dealing.item, dealing.last, dealing.next_piece)
+            {
+                let batch = Arc::clone(batch);
+                return Some(self.piece(watch, &batch, from));
+            }
+            let Some(watch) = dealing.watches.next_after(dealing.last) else {
+                self.dealing = None;
+                return None;
+            };
+            dealing.last = Some(watch);
+            let answer = match &dealing.item {
+                Dealt::Progress(revision) => {
+                    let revision = *revision;
+                    Some(self.answer(watch, revision))
+                }
+                Dealt::Ended(end) => {
+                    let end = end.clone();
+                    Some(self.ended(watch, &end))
+                }
+                Dealt::Events(batch) => {
+                    let batch = Arc::clone(batch);
+                    self.events(watch, &batch)
+                }
+            };
+            if answer.is_some() {
+                return answer;
+            }
+        }
+    }
+
+    /// A batch for one watch: as it is, in pieces, or, where a revision has to be whole and goes on, nothing yet.
+    fn events(&mut self, watch: WatchId, batch: &Arc<Batch>) -> Option<WatchResponse> {
+        if self.watches.fragment.contains(&watch) {
+            return Some(self.piece(watch, batch, 0));
+        }
+        if self.held.is_empty() && !batch.is_fragment() {
+            let events = self.encoded(batch);
+            return Some(self.with_events(watch, batch.head(), events, batch.events().len()));
+        }
+        let parts = self.held.add(watch, batch)?;
+        let count = parts.iter().map(|part| part.events().len()).sum();
+        let events = self.joined(parts);
+        Some(self.with_events(watch, batch.head(), events, count))
+    }
+
+    fn encoded(&self, batch: &Arc<Batch>) -> Events {
+        let receivers = self.dealing.as_ref().map_or(1, |dealing| dealing.receivers);
+        encoded::whole(batch, receivers, &self.shared.encoded, &self.shared.counts)
+    }
+
+    /// The parts of a revision in one encoding.
+    fn joined(&mut self, parts: Vec<Arc<Batch>>) -> Events {
+        let before = self.dealing.as_mut().and_then(|dealing| dealing.joined.take());
+        let joined = before
+            .filter(|joined| joined.is_of(&parts))
+            .unwrap_or_else(|| Joined::new(parts, &self.shared.counts));
+        let events = joined.events();
+        if let Some(dealing) = &mut self.dealing {
+            dealing.joined = Some(joined);
+        }
+        events
+    }
+
+    /// The piece of a batch that begins at event `from`, for a watch that takes pieces. What is left is noted.
+    fn piece(&mut self, watch: WatchId, batch: &Arc<Batch>, from: usize) -> WatchResponse {
+        let to = piece_end(batch.events(), from, self.shared.settings.limits.request_bytes_max);
+        let is_last = to == batch.events().len();
+        let events = match (from, is_last) {
+            (0, true) => self.encoded(batch),
+            _ => encoded::part(batch, from, to, &self.shared.counts),
+        };
+        if let Some(dealing) = &mut self.dealing {
+            dealing.next_piece = (!is_last).then_some(to);
+        }
+        let fragment = !is_last || batch.is_fragment();
+        WatchResponse { fragment, ..self.with_events(watch, batch.head(), events, to - from) }
+    }
+
+    fn with_events(&self, watch: WatchId, revision: u64, events: Events, count: usize) -> WatchResponse {
+        let counts = &self.shared.counts;
+        counts.watch_copied_bytes.add(events.encoded_len() as u64);
+        counts.watch_events.add(count as u64);
+        WatchResponse { events, ..self.answer(watch, revision) }
+    }
+
+    fn ended(&mut self, watch: WatchId, end: &End) -> WatchResponse {
+        self.watches.forget(watch);
+        self.held.forget(watch);
+        let canceled = |revision| WatchResponse { canceled: true, ..self.answer(watch, revision) };
+        let current = self.shared.store.current_revision();
+        match end {
+            // As in etcd, the header of this one tells no revision.
+            End::Compacted { compact_revision } => {
+                WatchResponse { compact_revision: compact_revision.cast_signed(), ..canceled(0) }
+            }
+            End::Cancelled => canceled(current),
+            other => WatchResponse { cancel_reason: format!("watchful: {other}"), ..canceled(current) },
+        }
+    }
+
+    fn answer(&self, watch_id: WatchId, revision: u64) -> WatchResponse {
+        let header = Some(self.shared.header_at(revision));
+        WatchResponse { header, watch_id, ..WatchResponse::default() }
+    }
+
+    /// Notes whose stream this is, once the store has a name for it: which it has before anything comes out.
+    fn register(&mut self) {
+        let (None, Some(peer), Some(stream)) = (&self.registered, self.peer, self.stream.control().stream())
+        else {
+            return;
+        };
+        self.registered = Some(self.shared.streams.register(stream, peer));
+    }
+}
+
+impl Stream for Answers {
+    type Item = Result<WatchResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        let answer = self.poll_answer(cx);
+        if let Poll::Ready(Some(Ok(_))) = &answer {
+            self.shared.counts.watch_responses.add(1);
+        }
+        answer
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        // Before the store's stream goes, and its name with it.
+        self.registered = None;
+        self.shared.counts.watch_streams.add(-1);
+    }
+}
+
+impl std::fmt::Debug for Answers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answers").field("peer", &self.peer).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,59 @@
+//! The Watch service: many watches on one stream.
+//!
+//! A gRPC stream is one of the store's watch streams, with one bounded outbox. Nothing runs for it but the polls of its
+//! connection: [`Answers`] reads requests and takes items out of the outbox when the connection has room to send, and a
+//! client that does not read is a stream that is not polled. So it costs its outbox, and holds up nobody.
+//!
+//! # Invariants
+//!
+//! - **A batch's events are encoded once**, for all watches of its group on all streams ([`encoded`](self::encoded)); a
+//!   further watch costs its own header and one copy into its connection.
+//! - An answer says `created` before anything else of a watch, and nothing of it after `canceled`.
+
+mod answers;
+
+mod encoded;
+
+mod fragments;
+
+mod requests;
+
+pub(crate) use answers::Answers;
+pub(crate) use encoded::EncodedBudget;
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status, Streaming};
+use watchful_wire::etcdserverpb::{WatchRequest, watch_server};
+
+use crate::answers as errors;
+use crate::state::Shared;
+
+/// The id that stands for no watch, or for all of a stream.
+pub(crate) const NO_WATCH: i64 = -1;
+
+/// The Watch service.
+#[derive(Clone, Debug)]
+pub(crate) struct Watch {
+    shared: Arc<Shared>,
+}
+
+impl Watch {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+#[tonic::async_trait]
+impl watch_server::Watch for Watch {
+    type WatchStream = Answers;
+
+    async fn watch(
+        &self,
+        request: Request<Streaming<WatchRequest>>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let peer = request.remote_addr();
+        let stream = self.shared.store.watch_stream(None).map_err(errors::of)?;
+        Ok(Response::new(Answers::new(Arc::clone(&self.shared), stream, request.into_inner(), peer)))
+    }
+}
