@@ -26,9 +26,17 @@ mod cluster;
 
 mod auth;
 
+mod concurrency;
+
+mod lock;
+
+mod election;
+
 mod watchers;
 
 mod answers;
+
+mod transport;
 
 mod until_stopped;
 

@@ -9,6 +9,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::server::Connected;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+use tower::util::MapResponseLayer;
 use watchful::{Error, Store};
 use watchful_wire::etcdserverpb::auth_server::AuthServer;
 use watchful_wire::etcdserverpb::cluster_server::ClusterServer;
@@ -16,16 +20,21 @@ use watchful_wire::etcdserverpb::kv_server::KvServer;
 use watchful_wire::etcdserverpb::lease_server::LeaseServer;
 use watchful_wire::etcdserverpb::maintenance_server::MaintenanceServer;
 use watchful_wire::etcdserverpb::watch_server::WatchServer;
+use watchful_wire::v3electionpb::election_server::ElectionServer;
+use watchful_wire::v3lockpb::lock_server::LockServer;
 use watchful_wire::watchers::watchers_server::WatchersServer;
 
 use crate::alarms::Alarms;
 use crate::auth::Auth;
 use crate::cluster::Cluster;
+use crate::election::Election;
 use crate::kv::Kv;
 use crate::lease::Lease;
+use crate::lock::Lock;
 use crate::maintenance::Maintenance;
 use crate::settings::ServerSettings;
 use crate::state::{Identity, Shared};
+use crate::transport;
 use crate::watch::Watch;
 use crate::watchers::Watchers;
 
@@ -35,6 +44,7 @@ use crate::watchers::Watchers;
 #[derive(Clone, Debug)]
 pub struct Server {
     shared: Arc<Shared>,
+    health: HealthReporter,
 }
 
 impl Server {
@@ -56,7 +66,7 @@ impl Server {
             encoded: Arc::default(),
             stopping: CancellationToken::new(),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), health: HealthReporter::new() })
     }
 
     /// What the services share.
@@ -77,13 +87,28 @@ impl Server {
                 $server.max_decoding_message_size(bytes_max).max_encoding_message_size(SENT_BYTES_MAX)
             };
         }
-        Routes::new(limited!(KvServer::new(Kv::new(shared()))))
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(watchful_wire::DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        // Descriptors that the build made can be read; were it not so, the server would be without reflection.
+        let (newest, before) = (reflection().build_v1().ok(), reflection().build_v1alpha().ok());
+        let mut routes = Routes::builder();
+        routes
+            .add_service(limited!(KvServer::new(Kv::new(shared()))))
             .add_service(limited!(WatchServer::new(Watch::new(shared()))))
             .add_service(limited!(LeaseServer::new(Lease::new(shared()))))
             .add_service(limited!(MaintenanceServer::new(Maintenance::new(shared()))))
             .add_service(limited!(ClusterServer::new(Cluster::new(shared()))))
             .add_service(limited!(AuthServer::new(Auth::new(shared()))))
+            .add_service(limited!(LockServer::new(Lock::new(shared()))))
+            .add_service(limited!(ElectionServer::new(Election::new(shared()))))
             .add_service(limited!(WatchersServer::new(Watchers::new(shared()))))
+            .add_service(HealthServer::new(HealthService::from_health_reporter(self.health.clone())));
+        newest.map(|service| routes.add_service(service));
+        before.map(|service| routes.add_service(service));
+        routes.routes()
     }
 
     /// Serves the connections of one listener until `stop` is done; then answers what it has accepted, for at most the
@@ -109,11 +134,11 @@ impl Server {
             .http2_keepalive_interval(settings.keepalive.interval)
             .http2_keepalive_timeout(Some(settings.keepalive.timeout))
             .initial_connection_window_size(Some(CONNECTION_WINDOW_BYTES))
+            .layer(MapResponseLayer::new(transport::translate))
             .add_routes(self.routes())
             .serve_with_incoming_shutdown(connections, async {
                 stop.await;
-                // Streams have to end before their connections can.
-                stopping.cancel();
+                self.stop().await;
             });
         let too_late = async {
             stopping.cancelled().await;
@@ -126,6 +151,14 @@ impl Server {
                 Ok(())
             }
         }
+    }
+
+    /// Tells everybody that it is over: streams have to end before their connections can.
+    async fn stop(&self) {
+        self.shared.stopping.cancel();
+        let mut health = self.health.clone();
+        health.set_service_status("", ServingStatus::NotServing).await;
+        health.clear_service_status("").await;
     }
 
     /// Closes the store: what was accepted is done and on the disk afterwards.

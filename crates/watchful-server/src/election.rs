@@ -1,0 +1,188 @@
+//! The Election service.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+use watchful::{Committed, Error, EventKind, KeyRange, PutOptions, Record, Update, Watch, WatchOptions};
+use watchful_wire::v3electionpb::{
+    CampaignRequest, CampaignResponse, LeaderKey, LeaderRequest, LeaderResponse, ProclaimRequest,
+    ProclaimResponse, ResignRequest, ResignResponse, election_server,
+};
+
+use crate::answers;
+use crate::concurrency::{Contender, contenders, delete_created_at, first};
+use crate::state::Shared;
+
+/// The Election service.
+#[derive(Clone, Debug)]
+pub(crate) struct Election {
+    shared: Arc<Shared>,
+}
+
+impl Election {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    async fn proclaim_as(&self, leader: LeaderKey, value: Bytes) -> Result<ProclaimResponse, Status> {
+        self.shared.refuse_growth()?;
+        let options = PutOptions { lease: leader.lease, ..PutOptions::default() };
+        let proclaimed = self.shared.store.transact(move |txn| {
+            let own = txn.get(&leader.key)?;
+            let is_leader = own.is_some_and(|own| own.create_revision().cast_signed() == leader.rev);
+            if is_leader {
+                txn.put_with(&leader.key, &value, options)?;
+            }
+            Ok::<_, Error>(is_leader)
+        });
+        let Committed { revision, value: is_leader, .. } = self.shared.written(proclaimed.await).await?;
+        let header = Some(self.shared.header_at(revision));
+        if is_leader { Ok(ProclaimResponse { header }) } else { Err(Status::unknown("election: not leader")) }
+    }
+}
+
+fn leader_of(leader: Option<LeaderKey>) -> Result<LeaderKey, Status> {
+    leader.ok_or_else(|| Status::unknown("\"leader\" field must be provided"))
+}
+
+#[tonic::async_trait]
+impl election_server::Election for Election {
+    async fn campaign(
+        &self,
+        request: Request<CampaignRequest>,
+    ) -> Result<Response<CampaignResponse>, Status> {
+        let CampaignRequest { name, lease, value } = request.into_inner();
+        let mut contender = Contender::enter(&self.shared, name.clone(), lease, value).await?;
+        // etcd would call a contender the leader whose key went with its lease while it waited.
+        if !contender.wait().await? {
+            return Err(Status::unknown("election: not leader"));
+        }
+        let leader = LeaderKey {
+            name,
+            key: contender.key.clone(),
+            rev: contender.create_revision.cast_signed(),
+            lease: contender.lease,
+        };
+        Ok(Response::new(CampaignResponse { header: Some(contender.header), leader: Some(leader) }))
+    }
+
+    async fn proclaim(
+        &self,
+        request: Request<ProclaimRequest>,
+    ) -> Result<Response<ProclaimResponse>, Status> {
+        let ProclaimRequest { leader, value } = request.into_inner();
+        self.proclaim_as(leader_of(leader)?, value).await.map(Response::new)
+    }
+
+    async fn leader(&self, request: Request<LeaderRequest>) -> Result<Response<LeaderResponse>, Status> {
+        let (header, found) = first(&self.shared, &request.get_ref().name)?;
+        let leader = found.ok_or_else(|| Status::unknown("election: no leader"))?;
+        Ok(Response::new(LeaderResponse { header: Some(header), kv: Some(leader.into()) }))
+    }
+
+    type ObserveStream = Pin<Box<dyn Stream<Item = Result<LeaderResponse, Status>> + Send + 'static>>;
+
+    async fn observe(
+        &self,
+        request: Request<LeaderRequest>,
+    ) -> Result<Response<Self::ObserveStream>, Status> {
+        let (leaders, observed) = mpsc::channel(1);
+        let observer =
+            Observer { shared: Arc::clone(&self.shared), name: request.into_inner().name, leaders };
+        tokio::spawn(observer.run());
+        Ok(Response::new(Box::pin(ReceiverStream::new(observed))))
+    }
+
+    async fn resign(&self, request: Request<ResignRequest>) -> Result<Response<ResignResponse>, Status> {
+        let LeaderKey { key, rev, .. } = leader_of(request.into_inner().leader)?;
+        // No key was created below revision 2, so a number without a revision's meaning deletes nothing.
+        let create_revision = u64::try_from(rev).unwrap_or(0);
+        let resigned =
+            delete_created_at(&self.shared.store, key, create_revision).await.map_err(answers::of)?;
+        Ok(Response::new(ResignResponse { header: Some(self.shared.header_at(resigned.revision)) }))
+    }
+}
+
+/// Tells one observer of each leader and of what it proclaims. Never all of it: always the newest.
+struct Observer {
+    shared: Arc<Shared>,
+    name: Bytes,
+    leaders: mpsc::Sender<Result<LeaderResponse, Status>>,
+}
+
+/// The observer has gone, or the store.
+struct Over;
+
+impl Observer {
+    async fn run(self) {
+        let stopping = self.shared.stopping.clone();
+        tokio::select! {
+            Over = self.observe() => {}
+            () = self.leaders.closed() => {}
+            () = stopping.cancelled() => drop(self.leaders.send(Err(answers::stopped())).await),
+        }
+    }
+
+    async fn observe(&self) -> Over {
+        loop {
+            if let Err(over) = self.observe_one().await {
+                return over;
+            }
+        }
+    }
+
+    /// Waits for a leader, and tells what it says until its key is deleted.
+    async fn observe_one(&self) -> Result<(), Over> {
+        let (header, leader) = first(&self.shared, &self.name).map_err(|_| Over)?;
+        let read_at = header.revision.cast_unsigned();
+        let Some(leader) = leader else { return self.wait_for_anyone(read_at).await };
+        let key = KeyRange::key(leader.key());
+        self.tell(read_at, leader).await?;
+        let mut watch = self.watch(key, read_at)?;
+        loop {
+            let Some(batch) = events(&mut watch).await? else { return Ok(()) };
+            for event in batch.events() {
+                if event.kind() == EventKind::Delete {
+                    return Ok(());
+                }
+                self.tell(batch.head(), event.record().clone()).await?;
+            }
+        }
+    }
+
+    async fn wait_for_anyone(&self, read_at: u64) -> Result<(), Over> {
+        let mut watch = self.watch(contenders(&self.name), read_at)?;
+        while let Some(batch) = events(&mut watch).await? {
+            if batch.has(EventKind::Put) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn watch(&self, range: KeyRange, after: u64) -> Result<Watch, Over> {
+        self.shared.store.watch(&WatchOptions::new(range).start_at(after + 1)).map_err(|_| Over)
+    }
+
+    async fn tell(&self, revision: u64, leader: Record) -> Result<(), Over> {
+        let header = Some(self.shared.header_at(revision));
+        self.leaders.send(Ok(LeaderResponse { header, kv: Some(leader.into()) })).await.map_err(|_| Over)
+    }
+}
+
+/// The next events; none where they were compacted away, so that a new look is needed.
+async fn events(watch: &mut Watch) -> Result<Option<Arc<watchful::Batch>>, Over> {
+    loop {
+        match watch.next().await {
+            Some(Ok(Update::Events(batch))) => return Ok(Some(batch)),
+            Some(Ok(Update::Progress { .. })) => {}
+            Some(Err(watchful::End::Compacted { .. })) => return Ok(None),
+            Some(Err(_)) | None => return Err(Over),
+        }
+    }
+}
