@@ -503,8 +503,8 @@ impl WatchControl {
         self.receiver.ask_progress(revision_min);
     }
 
-    /// The store's name for this stream, which [`WatcherStatus`] tells too. None until the store has taken it in: it has
-    /// before the first item comes.
+    /// The store's name for this stream, which [`Store::watchers`](crate::Store::watchers) tells of each watch; none for
+    /// the moment until the store has taken the stream in.
     #[must_use]
     pub fn stream(&self) -> Option<StreamId> {
         self.receiver.outbox.stream()

@@ -145,6 +145,23 @@ fn a_token_is_good_after_a_reopening_and_refused_by_another_store() {
     assert!(matches!(stream.control().watch(&resumed), Err(Error::TokenRefused { .. })));
 }
 
+/// Whoever lists the watchers can tell which are on a stream of his.
+#[test]
+fn a_stream_knows_the_name_that_the_store_gave_it() {
+    let twin = Twin::new();
+    let [mut first, mut second] = [(); 2].map(|()| twin.watch_stream(None).unwrap());
+    for stream in [&mut first, &mut second] {
+        stream.control().watch(&WatchOptions::new(everything())).unwrap();
+        let created = stream.wait_next_for(PATIENCE).unwrap();
+        assert!(matches!(created, Some(StreamItem::Created { .. })), "{created:?}");
+    }
+    let names = [first.control().stream().unwrap(), second.control().stream().unwrap()];
+    assert_ne!(names[0], names[1]);
+    let mut listed: Vec<_> = answered(twin.watchers()).iter().map(|status| status.stream).collect();
+    listed.sort_unstable();
+    assert_eq!(listed, names);
+}
+
 #[test]
 fn a_stream_carries_ten_thousand_watches() {
     const WATCHES: u64 = 10_000;
