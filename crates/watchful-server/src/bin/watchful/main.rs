@@ -1,32 +1,123 @@
-//! The program: a server, for now with two flags.
+//! The program `watchful`: a server, and a client for one.
+//!
+//! **What it is for:** `watchful` with a server's flags, or with none, serves; `watchful COMMAND` does one thing and ends.
+//!
+//! **What it is not for:** nothing here stores or answers: that is `watchful` and `watchful_server`. This file only says
+//! who is meant: `args` reads a client's words, `serve` starts the server, and each command has a file of its own.
+#![forbid(unsafe_code)]
 
-use std::error::Error;
+mod args;
 
-use tokio_stream::StreamExt;
-use watchful_server::{Server, ServerSettings};
+mod serve;
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let value = |name: &str| {
-        let at = arguments.iter().position(|argument| argument == name)?;
-        arguments.get(at + 1).cloned()
+mod put;
+
+mod get;
+
+mod del;
+
+mod compact;
+
+mod txn;
+
+mod watch;
+
+mod lease;
+
+mod status;
+
+mod snapshot;
+
+mod offline;
+
+mod watchers;
+
+mod range;
+
+mod pages;
+
+mod server;
+
+mod tls;
+
+mod duration;
+
+mod lease_id;
+
+mod text;
+
+mod json;
+
+mod output;
+
+mod failure;
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use args::{Cli, Command, Meant};
+use failure::Failure;
+use output::Output;
+use server::Server;
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    match args::meant(&args) {
+        Meant::Server(flags) => serve::serve(flags),
+        Meant::Client => client(&args),
+    }
+}
+
+fn client(args: &[OsString]) -> ExitCode {
+    let cli = match args::parse(args) {
+        Ok(cli) => cli,
+        // Help and mistakes: clap knows where each goes, and that mistakes end with 2.
+        Err(told) => {
+            let code = u8::try_from(told.exit_code()).unwrap_or(2);
+            // Nobody may be reading.
+            let _ = told.print();
+            return ExitCode::from(code);
+        }
     };
-    let folder = value("--data-dir").unwrap_or_else(|| "watchful-data".to_owned());
-    let url = value("--listen-client-urls").unwrap_or_else(|| "http://127.0.0.1:2379".to_owned());
-    let listener = tokio::net::TcpListener::bind(url.trim_start_matches("http://")).await?;
-    println!("ready: watchful serves http://{}", listener.local_addr()?);
-    let connections = tokio_stream::wrappers::TcpListenerStream::new(listener).map(|connection| {
-        connection.inspect(|connection| {
-            let _ = connection.set_nodelay(true);
-        })
-    });
-    let server = Server::open(ServerSettings::new(folder))?;
-    let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    server
-        .serve(connections, async move {
-            term.recv().await;
-        })
-        .await?;
-    Ok(server.close()?)
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read the output has seen enough: `watchful get … | head`.
+        Err(Failure::NobodyReads) => ExitCode::SUCCESS,
+        Err(Failure::Told(what)) => {
+            let _ = writeln!(io::stderr(), "error: {what}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    // A worker of its own keeps the connection alive while this thread waits for whoever reads the output.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::told(format!("no threads can be started: {error}")))?;
+    let mut stdout = io::BufWriter::new(io::stdout());
+    let mut out = Output::new(&mut stdout, cli.connection.json);
+    runtime.block_on(command(cli, &mut out))?;
+    out.flush()
+}
+
+async fn command(cli: Cli, out: &mut Output<'_>) -> Result<(), Failure> {
+    let to = cli.connection;
+    match cli.command {
+        Command::Put(args) => put::run(args, &Server::connect(&to).await?, out).await,
+        Command::Get(args) => get::run(args, &Server::connect(&to).await?, out).await,
+        Command::Del(args) => del::run(args, &Server::connect(&to).await?, out).await,
+        Command::Watch(args) => watch::run(args, &to, out).await,
+        Command::Txn(args) => txn::run(args, &to, out).await,
+        Command::Lease(args) => lease::run(args, &Server::connect(&to).await?, out).await,
+        Command::Compact(args) => compact::run(&args, &Server::connect(&to).await?, out).await,
+        Command::Status => status::run(&Server::connect(&to).await?, out).await,
+        Command::Watchers(args) => watchers::run(&args, &Server::connect(&to).await?, out).await,
+        Command::Snapshot(args) => snapshot::run(args, &Server::connect(&to).await?, out).await,
+        Command::Check(args) => offline::check(&args, out),
+        Command::Restore(args) => offline::restore(&args, out),
+    }
 }
