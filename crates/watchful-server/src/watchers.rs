@@ -35,6 +35,7 @@ impl watchers_server::Watchers for Watchers {
     async fn list(&self, _: Request<WatchersRequest>) -> Result<Response<Self::ListStream>, Status> {
         let found = self.shared.store.watchers().await.map_err(answers::of)?;
         let (peers, revision) = (self.shared.streams.peers(), self.shared.store.current_revision());
+        let compact_revision = self.shared.store.compact_revision().cast_signed();
         let mut rest = found.into_iter();
         let mut is_first = true;
         let parts = std::iter::from_fn(move || {
@@ -43,7 +44,7 @@ impl watchers_server::Watchers for Watchers {
                 .map(|status| watcher(&status, peers.get(&status.stream).map(ToString::to_string)))
                 .collect();
             let is_part = !watchers.is_empty() || std::mem::take(&mut is_first);
-            is_part.then_some(Ok(WatchersResponse { watchers, revision: revision.cast_signed() }))
+            is_part.then_some(Ok(WatchersResponse { watchers, revision: revision.cast_signed(), compact_revision }))
         });
         Ok(Response::new(Box::pin(tokio_stream::iter(parts))))
     }
