@@ -85,7 +85,7 @@ mod id_map;
 
 mod slab;
 
-pub use engine::{Engine, EngineSettings, Gauges, WatcherStanding, WatcherStatus, Work};
+pub use engine::{Engine, EngineSettings, Gauges, Standings, WatcherStanding, WatcherStatus, Work};
 pub use history::{HistoryChunk, HistoryFailure, Matcher, Matches, ReadRequest, ScanId};
 pub use item::{Batch, End, Item, Published, Refusal};
 pub use key_ranges::KeyRanges;

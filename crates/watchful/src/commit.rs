@@ -17,9 +17,10 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use watchful_mvcc::{Group, Mvcc, MvccError};
 
-use crate::Error;
+use crate::distribution::DistributionCounts;
 use crate::feed::Feed;
 use crate::promise::{Promise, Reply, promise};
+use crate::{Clock, Error};
 
 /// What a caller gets: its own answer or error, or the panic of its own closure.
 pub(crate) type Outcome<R, E> = Result<Result<R, E>, Panic>;
@@ -120,6 +121,7 @@ impl Caller {
 pub(crate) struct Committer {
     mvcc: Mvcc,
     feed: Arc<Feed>,
+    clock: Arc<dyn Clock>,
     group_max: usize,
     slice_rows: usize,
     queue: Mutex<Queue>,
@@ -146,6 +148,8 @@ pub(crate) struct CommitCounts {
     pub(crate) groups: AtomicU64,
     pub(crate) transactions: AtomicU64,
     pub(crate) largest_group: AtomicU64,
+    pub(crate) group_sizes: DistributionCounts,
+    pub(crate) microseconds: DistributionCounts,
 }
 
 /// What the writer's thread should do.
@@ -168,9 +172,15 @@ pub(crate) fn is_leading() -> bool {
 }
 
 impl Committer {
-    pub(crate) fn new(mvcc: Mvcc, feed: Arc<Feed>, group_max: usize, slice_rows: usize) -> Self {
+    pub(crate) fn new(
+        mvcc: Mvcc,
+        feed: Arc<Feed>,
+        clock: Arc<dyn Clock>,
+        group_max: usize,
+        slice_rows: usize,
+    ) -> Self {
         let (queue, signal) = (Mutex::default(), Condvar::new());
-        Self { mvcc, feed, group_max, slice_rows, queue, signal, counts: CommitCounts::default() }
+        Self { mvcc, feed, clock, group_max, slice_rows, queue, signal, counts: CommitCounts::default() }
     }
 
     /// Puts a job in line. Returns whether the caller is to lead; an async caller is never asked.
@@ -257,8 +267,11 @@ impl Committer {
         if self.mvcc.compaction_pending() {
             group.compact_slice(self.slice_rows)?;
         }
+        let began = self.clock.now();
         let batches = group.commit()?;
+        let took = self.clock.now().saturating_sub(began);
         self.feed.publish(batches, self.mvcc.compact_revision());
+        self.counts.microseconds.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         Ok(())
     }
 
@@ -266,6 +279,7 @@ impl Committer {
         self.counts.groups.fetch_add(1, Ordering::Relaxed);
         self.counts.transactions.fetch_add(jobs, Ordering::Relaxed);
         self.counts.largest_group.fetch_max(jobs, Ordering::Relaxed);
+        self.counts.group_sizes.add(jobs);
     }
 
     /// What the writer's thread is to do next; waits up to `sleep` for it. None sleeps until something comes.

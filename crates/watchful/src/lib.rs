@@ -73,6 +73,8 @@ mod clock;
 
 mod stats;
 
+mod distribution;
+
 mod copies;
 
 mod error;
@@ -95,6 +97,7 @@ mod promise;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use copies::{CheckReport, check, restore};
+pub use distribution::Distribution;
 pub use error::{Error, Other};
 pub use lease::LeaseStatus;
 pub use settings::{CompactionPolicy, Settings};
@@ -110,7 +113,7 @@ pub use watchful_mvcc::{
 };
 pub use watchful_revision::{Event, EventKind, KeyRange, KeyValue, LeaseId, RangeShape, Record, Revision};
 pub use watchful_sync::{
-    Batch, End, EventFilter, Gauges, Item as StreamItem, KeyRanges, LagPolicy, Refusal, StreamId, WatchId,
-    WatchIds, WatcherStanding, WatcherStatus,
+    Batch, End, EventFilter, Gauges, Item as StreamItem, KeyRanges, LagPolicy, Refusal, Standings, StreamId,
+    WatchId, WatchIds, WatcherStanding, WatcherStatus,
 };
 pub use write::Write;

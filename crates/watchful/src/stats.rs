@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use watchful_mvcc::MvccStats;
 
 use crate::commit::CommitCounts;
+use crate::distribution::Distribution;
 use crate::reader::ReadCounts;
 
 /// Counts and sizes of a store.
@@ -19,6 +20,10 @@ pub struct Stats {
     pub commit_transactions: u64,
     /// The most transactions that were in one.
     pub commit_group_max: u64,
+    /// How many transactions the groups had.
+    pub commit_group_sizes: Distribution,
+    /// How long their commits took, in microseconds: the disk's part of a write, and the little that makes it visible.
+    pub commit_microseconds: Distribution,
     /// How many reads of history there were.
     pub history_reads: u64,
     /// How many rows they passed.
@@ -42,6 +47,8 @@ impl Stats {
             commit_groups: load(&commits.groups),
             commit_transactions: load(&commits.transactions),
             commit_group_max: load(&commits.largest_group),
+            commit_group_sizes: commits.group_sizes.now(),
+            commit_microseconds: commits.microseconds.now(),
             history_reads: load(&reads.reads),
             history_rows: load(&reads.rows),
             history_revisions: load(&reads.revisions),

@@ -72,6 +72,7 @@ impl Store {
         let committer = Arc::new(Committer::new(
             mvcc.clone(),
             Arc::clone(&feed),
+            Arc::clone(&settings.clock),
             settings.group_transactions_max,
             settings.compaction_slice_rows,
         ));

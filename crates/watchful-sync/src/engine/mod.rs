@@ -40,7 +40,7 @@ mod progress;
 
 mod status;
 
-pub use status::{Gauges, WatcherStanding, WatcherStatus};
+pub use status::{Gauges, Standings, WatcherStanding, WatcherStatus};
 
 use members::{Group, Member};
 use scans::Scan;

@@ -36,6 +36,19 @@ pub struct WatcherStatus {
     pub queued_bytes: usize,
 }
 
+/// How many watches stand where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standings {
+    /// They wait for a revision that is still to come.
+    pub future: usize,
+    /// They have everything.
+    pub synced: usize,
+    /// They are owed history.
+    pub unsynced: usize,
+    /// They are owed history, and their outbox is full.
+    pub blocked: usize,
+}
+
 /// How much of everything there is. All but the revisions are 0 when everybody has gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gauges {
@@ -43,6 +56,8 @@ pub struct Gauges {
     pub streams: usize,
     /// Watches.
     pub watches: usize,
+    /// Watches by where they stand.
+    pub standings: Standings,
     /// Groups of watches with the same ranges and options.
     pub groups: usize,
     /// Groups on streams, by standing: the engine's unit of work.
@@ -67,14 +82,27 @@ pub struct Gauges {
     pub lag_revisions_max: u64,
 }
 
+impl Standings {
+    fn of(&mut self, standing: WatcherStanding) -> &mut usize {
+        match standing {
+            WatcherStanding::Future => &mut self.future,
+            WatcherStanding::Synced => &mut self.synced,
+            WatcherStanding::Unsynced => &mut self.unsynced,
+            WatcherStanding::Blocked => &mut self.blocked,
+        }
+    }
+}
+
 impl Engine {
     /// How much of everything there is. Costs a look at each member and stream.
     #[must_use]
     pub fn gauges(&self) -> Gauges {
         let streams = || self.streams.iter().map(|(_, stream)| stream).filter(|stream| !stream.gone);
+        let (standings, lag_revisions_max) = self.look_at_members();
         Gauges {
             streams: streams().count(),
             watches: streams().map(|stream| stream.watches.len()).sum(),
+            standings,
             groups: self.groups.len(),
             members: self.members.len(),
             synced_members: self.synced,
@@ -85,8 +113,18 @@ impl Engine {
             queued_bytes: streams().map(|stream| stream.queued_bytes).sum(),
             reserved_bytes: streams().map(|stream| stream.reserved_bytes).sum(),
             recent_bytes: self.recent.bytes,
-            lag_revisions_max: self.members.iter().map(|(_, member)| self.lag(member)).max().unwrap_or(0),
+            lag_revisions_max,
         }
+    }
+
+    /// Where the watches stand, and the largest lag, in one pass.
+    fn look_at_members(&self) -> (Standings, u64) {
+        let (mut standings, mut lag_max) = (Standings::default(), 0);
+        for (_, member) in self.members.iter() {
+            *standings.of(standing_of(member)) += member.ids.len();
+            lag_max = lag_max.max(self.lag(member));
+        }
+        (standings, lag_max)
     }
 
     /// One watch; none when there is no such watch any more.

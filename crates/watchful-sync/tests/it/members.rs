@@ -1,7 +1,7 @@
 //! Watches that share: ids, members, groups and streams, and the names they leave behind.
 
 use watchful_revision::KeyRange;
-use watchful_sync::WatchSpec;
+use watchful_sync::{Standings, WatchSpec};
 
 use crate::world::{World, pick};
 
@@ -51,6 +51,22 @@ fn watches_from_different_starts_become_one_member() {
     assert_eq!(world.engine.gauges().members, 1);
     world.put("a");
     assert_eq!(world.hear(stream).last().unwrap(), "0,1,2,3: 5.0");
+    world.check_end();
+}
+
+/// Watches are counted, not the members that they share.
+#[test]
+fn watches_are_counted_by_where_they_stand() {
+    let mut world = World::new();
+    world.put("a");
+    let (behind, live) = (world.attach(ROOMY), world.attach(ROOMY));
+    (0..3).for_each(|id| world.watch(live, id, all(3)));
+    (3..5).for_each(|id| world.watch(live, id, all(9)));
+    (0..4).for_each(|id| world.watch_quietly(behind, id, all(2)));
+    world.turn();
+    let standings = Standings { future: 2, synced: 3, unsynced: 4, blocked: 0 };
+    assert_eq!(world.engine.gauges().standings, standings);
+    world.answer_all();
     world.check_end();
 }
 

@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use watchful_revision::KeyRange;
 use watchful_sync::{
-    Engine, EngineSettings, Gauges, HistoryChunk, HistoryFailure, Published, ReadRequest, ScanId, StreamId,
-    WatchId, WatchSpec, WatcherStanding, Work,
+    Engine, EngineSettings, Gauges, HistoryChunk, HistoryFailure, Published, ReadRequest, ScanId, Standings,
+    StreamId, WatchId, WatchSpec, WatcherStanding, WatcherStatus, Work,
 };
 use watchful_testkit::checkers::{self, BudgetSample};
 use watchful_testkit::{Filters, Model, Observation, Op};
@@ -370,6 +370,7 @@ impl World {
         };
         checkers::within_budget([recent]).unwrap();
         let watches: Vec<_> = self.engine.watchers().collect();
+        check_standings(&gauges, &watches);
         for watch in watches {
             let next = self.next_of.entry((watch.stream, watch.watch)).or_insert(0);
             assert!(watch.next_revision >= *next, "{watch:?} goes back from {next}");
@@ -471,6 +472,17 @@ impl World {
         self.settle();
         checkers::gauges_return_to_zero(numbers(&self.engine.gauges())).unwrap();
     }
+}
+
+fn check_standings(gauges: &Gauges, watches: &[WatcherStatus]) {
+    let at = |standing| watches.iter().filter(|watch| watch.standing == standing).count();
+    let counted = Standings {
+        future: at(WatcherStanding::Future),
+        synced: at(WatcherStanding::Synced),
+        unsynced: at(WatcherStanding::Unsynced),
+        blocked: at(WatcherStanding::Blocked),
+    };
+    assert_eq!(gauges.standings, counted, "the standings are counted wrong");
 }
 
 fn numbers(gauges: &Gauges) -> [(&'static str, u64); 13] {

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use watchful::{
     Compare, CompareResult, CompareTarget, Durability, End, Error, EventFilter, Gauges, KeyRange, LagPolicy,
     OpResponse, PutOptions, RangeOptions, RangeResult, Record, RequestOp, Settings, SortOrder, SortTarget,
-    Store, TxnRequest, Update, Watch, WatchOptions,
+    Standings, Store, TxnRequest, Update, Watch, WatchOptions,
 };
 use watchful_testkit::script::{self, Step};
 use watchful_testkit::{self as kit, Model, Observation, Observed, WatchSpec, checkers};
@@ -480,10 +480,11 @@ pub(crate) fn check_nothing_is_left(store: &Store) {
     }
 }
 
-fn all_gauges(store: &Store) -> [(&'static str, u64); 14] {
+fn all_gauges(store: &Store) -> [(&'static str, u64); 15] {
     let Gauges {
         streams,
         watches,
+        standings: Standings { future, synced, unsynced, blocked },
         groups,
         members,
         synced_members,
@@ -499,6 +500,7 @@ fn all_gauges(store: &Store) -> [(&'static str, u64); 14] {
     [
         ("streams", streams as u64),
         ("watches", watches as u64),
+        ("watches by standing", (future + synced + unsynced + blocked) as u64),
         ("groups", groups as u64),
         ("members", members as u64),
         ("synced_members", synced_members as u64),

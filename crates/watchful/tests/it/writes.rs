@@ -140,6 +140,10 @@ fn blocking_and_async_callers_share_groups_and_each_gets_its_own_answer() {
     assert_eq!(revisions, (2..2 + 6 * EACH as u64).collect::<Vec<_>>(), "each revision once");
     let stats = twin.stats();
     assert!(stats.commit_group_max <= 8 && stats.commit_transactions == 6 * EACH as u64, "{stats:?}");
+    let (sizes, times) = (stats.commit_group_sizes, stats.commit_microseconds);
+    assert_eq!((sizes.count(), sizes.sum()), (stats.commit_groups, stats.commit_transactions));
+    assert!(sizes.buckets().all(|(bound, count)| bound <= 8 || count == 0), "{sizes:?}");
+    assert!(times.count() >= stats.commit_groups && times.sum() > 0, "{times:?}");
     assert_eq!(twin.view().unwrap().count(&KeyRange::everything()).unwrap(), 6 * EACH as u64);
 }
 
