@@ -36,6 +36,8 @@ async fn run(flags: &[OsString]) -> Result<(), Box<dyn Error>> {
     });
     let server = Server::open(ServerSettings::new(folder))?;
     let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    server.serve(connections, async move { drop(term.recv().await) }).await?;
+    server.serve(connections, async move {
+            term.recv().await;
+        }).await?;
     Ok(server.close()?)
 }
