@@ -30,7 +30,11 @@ pub(crate) const ARROWS: &[Arrow] = &[
     Arrow::new("watchful-watcher-index", &["watchful-revision"], PURE),
     Arrow::new("watchful-sync", &["watchful-revision", "watchful-watcher-index"], PURE),
     Arrow::new("watchful", &["watchful-mvcc", "watchful-revision", "watchful-sync"], &["heed", "tonic"]),
+    // Its services are tonic's traits; what would serve or connect them is absent.
+    Arrow::new("watchful-wire", &["watchful-revision"], &["heed", "tokio"]),
+    Arrow::new("watchful-server", &["watchful", "watchful-revision", "watchful-wire"], &["heed"]),
     Arrow::new("watchful-testkit", &["watchful-revision"], PURE),
+    Arrow::new("watchful-differential", &["watchful-wire"], &["heed"]),
     Arrow { name: "watchful-benches", may_use: Allowed::Anything, never: &[] },
     Arrow::new("xtask", &[], PURE),
 ];
