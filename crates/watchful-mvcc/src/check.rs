@@ -10,8 +10,9 @@ use crate::MvccError;
 use crate::error::Opaque;
 use crate::format::{
     META_COMPACT_FINISHED, META_COMPACT_SCHEDULED, META_EPOCH, META_FORMAT, META_STORE_ID, TABLE_LEASE,
-    TABLE_LOG, TABLE_META, parse_lease,
+    TABLE_LOG, TABLE_META, TABLE_NOTE, parse_lease,
 };
+use crate::note;
 
 /// What a check found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct CheckReport {
     pub rows: u64,
     /// How many leases there are.
     pub leases: u64,
+    /// How many notes there are.
+    pub notes: u64,
     /// The newest main revision; at least 1.
     pub current_revision: u64,
     /// The oldest main revision that can be read; 0 when the store was never compacted.
@@ -69,6 +72,7 @@ pub fn check(dir: &Path) -> Result<CheckReport, MvccError> {
         (_, Err(_)) => check.report.problem(format!("a value of its table `{table}` is damaged")),
         (TABLE_LOG, Ok(record)) => check.row(key, record),
         (TABLE_LEASE, Ok(value)) => check.lease(key, value),
+        (TABLE_NOTE, Ok(value)) => check.note(key, value),
         (TABLE_META, Ok(value)) => check.meta(key, value),
         (table, Ok(_)) => check.report.problem(format!("it has a table `{table}`, which no store has")),
     })
@@ -125,6 +129,13 @@ impl Check {
         self.report.leases += 1;
         if parse_lease(key, value).is_none() {
             self.report.problem("a row of its table `lease` has the wrong length".to_owned());
+        }
+    }
+
+    fn note(&mut self, name: &[u8], value: &[u8]) {
+        self.report.notes += 1;
+        if let Err(error) = note::decode(name, value) {
+            self.report.problem(error.to_string());
         }
     }
 

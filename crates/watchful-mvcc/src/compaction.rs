@@ -170,6 +170,7 @@ impl Writer {
         let gauges = &inner.gauges;
         gauges.superseded.store(self.superseded.len() as u64, Ordering::Relaxed);
         gauges.superseded_bytes.store(self.superseded.heap_bytes() as u64, Ordering::Relaxed);
+        gauges.compaction_finished.store(self.compaction.finished.unwrap_or(0), Ordering::Release);
         let is_pending = self.compaction.finished < self.compaction.scheduled;
         gauges.compaction_pending.store(is_pending, Ordering::Release);
     }

@@ -72,6 +72,14 @@ pub enum MvccError {
         /// The most it may be.
         size_max: u64,
     },
+    /// A note's name is empty or too long.
+    #[error("a note's name of {len} bytes cannot be stored: it must have 1 to {len_max}")]
+    NoteName {
+        /// The name's length.
+        len: usize,
+        /// The most a name may have.
+        len_max: usize,
+    },
     /// A transaction was to take a revision that is not the next one.
     #[error("revision {given} cannot be applied: the next one is {next}")]
     NotNext {

@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | `log` | revision: `main` (8 bytes), `sub` (4) | the record of one change |
 //! | `lease` | lease id, 8 bytes, two's complement | time to live in seconds, 8 bytes, two's complement |
+//! | `note` | a name, 1 to 511 bytes | CRC-32C of name and value (4 bytes), then the value |
 //! | `meta` | a name, see below | see below |
 //!
 //! | name in `meta` | value |
@@ -20,6 +21,8 @@
 //!
 //! Beside the data file lie two small files: the backend's `LOCK`, and `MARK` (see [`mark`](crate::mark)).
 //!
+//! Stores that were written before there were notes do not have the table `note`. It is made at open, empty.
+//!
 //! Lease ids sort in `lease` as unsigned numbers do, so negative ones come last; nothing depends on that order.
 
 use watchful_backend::{Backend, ReadTxn, Table, WriteTxn};
@@ -30,11 +33,12 @@ use crate::MvccError;
 pub(crate) const FORMAT: u32 = 1;
 
 /// The tables of a store.
-pub(crate) const TABLES: [&str; 3] = [TABLE_LOG, TABLE_META, TABLE_LEASE];
+pub(crate) const TABLES: [&str; 4] = [TABLE_LOG, TABLE_META, TABLE_LEASE, TABLE_NOTE];
 
 pub(crate) const TABLE_LOG: &str = "log";
 pub(crate) const TABLE_META: &str = "meta";
 pub(crate) const TABLE_LEASE: &str = "lease";
+pub(crate) const TABLE_NOTE: &str = "note";
 
 pub(crate) const META_FORMAT: &str = "format";
 pub(crate) const META_STORE_ID: &str = "store_id";
@@ -48,6 +52,7 @@ pub(crate) struct Tables {
     pub(crate) log: Table,
     pub(crate) meta: Table,
     pub(crate) lease: Table,
+    pub(crate) note: Table,
 }
 
 impl Tables {
@@ -57,7 +62,8 @@ impl Tables {
                 .table(name)
                 .ok_or_else(|| MvccError::DamagedStore { what: format!("there is no table {name}") })
         };
-        Ok(Self { log: table(TABLE_LOG)?, meta: table(TABLE_META)?, lease: table(TABLE_LEASE)? })
+        let (log, meta) = (table(TABLE_LOG)?, table(TABLE_META)?);
+        Ok(Self { log, meta, lease: table(TABLE_LEASE)?, note: table(TABLE_NOTE)? })
     }
 }
 

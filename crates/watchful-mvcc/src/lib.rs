@@ -1,7 +1,7 @@
 //! Versions of keys: every write gets a revision, and any kept revision can be read again.
 //!
 //! **What it is for:** a store's heart: transactions and group commit, reads at a revision, the history that watches
-//! catch up from, compaction, leases, backup and check.
+//! catch up from, compaction, leases, notes, backup and check.
 //!
 //! **What it is not for:** it starts no thread, reads no clock and knows no watcher. Whoever calls it decides which
 //! thread writes, when a lease expires, when to compact, and who is told.
@@ -15,6 +15,8 @@
 //! - [`Mvcc::read_history`] reads the changes from a revision on, a [`HistoryChunk`] at a time.
 //! - [`Group::schedule_compaction`] makes a revision the oldest that can be read; [`Group::compact_slice`] deletes what
 //!   that leaves behind.
+//! - Notes ([`Txn::set_note`]) are small facts beside the keys, durable with the transaction that sets them.
+//! - [`Mvcc::hash`] is the same for the same history, and the same as etcd's.
 //! - [`Loader`] fills an empty store with a history; [`Group::apply_at`] follows another store.
 //!
 //! # Invariants
@@ -72,6 +74,8 @@ mod txn;
 
 mod txn_leases;
 
+mod txn_notes;
+
 mod request;
 
 mod compare;
@@ -82,7 +86,11 @@ mod history;
 
 mod compaction;
 
+mod hash;
+
 mod lease;
+
+mod note;
 
 mod load;
 
@@ -119,9 +127,11 @@ pub use check::{CheckReport, check};
 pub use compaction::Slice;
 pub use error::{CommitFailure, MvccError, Opaque};
 pub use group::{CommittedBatch, Group, Row, TxnOutcome};
+pub use hash::StoreHash;
 pub use history::{HistoryChunk, HistoryLimits, HistoryRow, RowView, Want};
 pub use lease::LeaseInfo;
 pub use load::{LoadPlan, LoadRow, Loader};
+pub use note::{NOTE_NAME_BYTES_MAX, NOTE_VALUE_BYTES_MAX, Note};
 pub use request::{
     Compare, CompareResult, CompareTarget, Deleted, OpResponse, PutOptions, RangeOptions, RangeResult,
     RequestOp, SortOrder, SortTarget, TxnRequest, TxnResponse,

@@ -55,7 +55,7 @@ impl Mvcc {
     ///
     /// # Errors
     ///
-    /// `NotEmpty` when the store was ever written, compacted or given a lease; `LoadRefused` when the plan makes no
+    /// `NotEmpty` when the store was ever written, compacted or given a lease or a note; `LoadRefused` when the plan makes no
     /// sense; or what the backend said.
     pub fn loader(&self, plan: LoadPlan) -> Result<Loader<'_>, MvccError> {
         let inner = &*self.inner;
@@ -63,7 +63,8 @@ impl Mvcc {
         let write = inner.backend.write()?;
         let is_empty = inner.current_revision() == 1
             && writer.compaction.scheduled.is_none()
-            && inner.leases.read().len() == 0;
+            && inner.leases.read().len() == 0
+            && write.is_empty(inner.tables.note)?;
         if !is_empty {
             return Err(MvccError::NotEmpty);
         }

@@ -51,6 +51,7 @@ pub(crate) struct Gauges {
     pub(crate) superseded_bytes: AtomicU64,
     pub(crate) compaction_rows_read: AtomicU64,
     pub(crate) compaction_pending: AtomicBool,
+    pub(crate) compaction_finished: AtomicU64,
 }
 
 impl MvccStats {

@@ -142,6 +142,14 @@ impl Mvcc {
         self.inner.gauges.compaction_pending.load(Ordering::Acquire)
     }
 
+    /// Whether everything that a compaction to `revision` leaves behind has been deleted. `revision` is one that the store
+    /// is compacted to, or was.
+    #[must_use]
+    pub fn is_compaction_finished(&self, revision: u64) -> bool {
+        !self.compaction_pending()
+            || self.inner.gauges.compaction_finished.load(Ordering::Acquire) >= revision
+    }
+
     /// The lease `id`.
     #[must_use]
     pub fn lease(&self, id: LeaseId) -> Option<LeaseInfo> {

@@ -8,6 +8,7 @@ use watchful_revision::{KeyRange, LeaseId, Put, RangeShape, Record, Revision, en
 use crate::MvccError;
 use crate::group::{CommittedBatch, Group, Row};
 use crate::index::{CHANGES_MAX, Direction, KEY_LEN_MAX, Newest, Spot};
+use crate::note::NoteChanges;
 use crate::overlay::{Before, OverlayRow};
 use crate::range::{self, Rows};
 use crate::request::{Deleted, PutOptions, RangeOptions, RangeResult};
@@ -26,6 +27,7 @@ pub struct Txn<'t, 'm> {
     /// The numbers of the first row and the first lease change of this transaction in its group.
     first_row: usize,
     first_lease_change: usize,
+    pub(crate) notes: NoteChanges,
 }
 
 impl<'t, 'm> Txn<'t, 'm> {
@@ -35,6 +37,7 @@ impl<'t, 'm> Txn<'t, 'm> {
             buffer: Vec::new(),
             first_row: group.writer.overlay.len(),
             first_lease_change: group.writer.lease_changes.len(),
+            notes: NoteChanges::new(),
             group,
         }
     }
@@ -264,6 +267,7 @@ impl<'t, 'm> Txn<'t, 'm> {
             self.group.append(batch)?;
         }
         self.group.write_leases(self.first_lease_change)?;
+        self.write_notes()?;
         // From here on the group keeps what the transaction did: there is nothing left for `drop` to take back.
         self.first_row = self.group.writer.overlay.len();
         self.first_lease_change = self.group.writer.lease_changes.len();

@@ -17,6 +17,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use watchful_mvcc::{Group, Mvcc, MvccError};
 
+use crate::compacted::CompactionWaits;
 use crate::distribution::DistributionCounts;
 use crate::feed::Feed;
 use crate::promise::{Promise, Reply, promise};
@@ -127,6 +128,7 @@ pub(crate) struct Committer {
     queue: Mutex<Queue>,
     /// For the writer's thread.
     signal: Condvar,
+    pub(crate) compacted: CompactionWaits,
     pub(crate) counts: CommitCounts,
 }
 
@@ -179,8 +181,9 @@ impl Committer {
         group_max: usize,
         slice_rows: usize,
     ) -> Self {
-        let (queue, signal) = (Mutex::default(), Condvar::new());
-        Self { mvcc, feed, clock, group_max, slice_rows, queue, signal, counts: CommitCounts::default() }
+        let (queue, signal, compacted) = (Mutex::default(), Condvar::new(), CompactionWaits::default());
+        let counts = CommitCounts::default();
+        Self { mvcc, feed, clock, group_max, slice_rows, queue, signal, compacted, counts }
     }
 
     /// Puts a job in line. Returns whether the caller is to lead; an async caller is never asked.
@@ -251,6 +254,7 @@ impl Committer {
     /// Works out and commits one group, and answers everybody in it.
     fn run(&self, mut jobs: Vec<Box<dyn Job>>) {
         let committed = self.commit(&mut jobs);
+        self.compacted.tell(&self.mvcc, &committed);
         self.count(jobs.len() as u64);
         for job in jobs {
             job.settle(committed.clone());
@@ -314,6 +318,10 @@ impl Committer {
     /// Forgets a slice of superseded records in a commit of its own. The writer's thread leads meanwhile.
     pub(crate) fn compact_alone(&self) -> Result<(), MvccError> {
         let forgotten = self.commit_slice();
+        match &forgotten {
+            Ok(()) => self.compacted.tell(&self.mvcc, &forgotten),
+            Err(error) => self.compacted.fail(error),
+        }
         self.pass_on();
         forgotten
     }
@@ -336,6 +344,7 @@ impl Committer {
     /// Refuses new jobs; what waits is still done.
     pub(crate) fn close(&self) {
         self.queue.lock().closed = true;
+        self.compacted.close();
         self.signal.notify_one();
     }
 

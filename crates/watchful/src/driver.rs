@@ -113,10 +113,10 @@ impl Driver {
             }
             Command::History(answer) => self.engine.history(answer),
             Command::Status { outbox, watch, reply } => {
-                reply.give(outbox.stream().and_then(|stream| self.engine.status(stream, watch)));
+                reply.give(Ok(outbox.stream().and_then(|stream| self.engine.status(stream, watch))));
             }
-            Command::Watchers(reply) => reply.give(self.engine.watchers().collect()),
-            Command::Gauges(reply) => reply.give(self.engine.gauges()),
+            Command::Watchers(reply) => reply.give(Ok(self.engine.watchers().collect())),
+            Command::Gauges(reply) => reply.give(Ok(self.engine.gauges())),
         }
     }
 

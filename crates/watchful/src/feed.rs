@@ -15,6 +15,7 @@ use parking_lot::{Condvar, Mutex};
 use watchful_mvcc::CommittedBatch;
 use watchful_sync::{Gauges, HistoryChunk, HistoryFailure, WatchId, WatchSpec, WatcherStatus};
 
+use crate::Error;
 use crate::outbox::Outbox;
 use crate::promise::Promise;
 
@@ -41,11 +42,14 @@ pub(crate) enum Command {
     Status {
         outbox: Arc<Outbox>,
         watch: WatchId,
-        reply: Promise<Option<WatcherStatus>>,
+        reply: Asked<Option<WatcherStatus>>,
     },
-    Watchers(Promise<Vec<WatcherStatus>>),
-    Gauges(Promise<Gauges>),
+    Watchers(Asked<Vec<WatcherStatus>>),
+    Gauges(Asked<Gauges>),
 }
+
+/// What is behind an [`Answer`](crate::Answer).
+pub(crate) type Asked<T> = Promise<Result<T, Error>>;
 
 #[derive(Default)]
 pub(crate) struct Feed {

@@ -69,6 +69,8 @@ mod token;
 
 mod lease;
 
+mod note;
+
 mod clock;
 
 mod stats;
@@ -77,9 +79,13 @@ mod distribution;
 
 mod copies;
 
+mod upkeep;
+
 mod error;
 
 mod commit;
+
+mod compacted;
 
 mod writer;
 
@@ -108,8 +114,9 @@ pub use txn::{Committed, Txn};
 pub use view::View;
 pub use watch::{Answer, Elapsed, Listed, Update, Watch, WatchControl, WatchOptions, WatchStream};
 pub use watchful_mvcc::{
-    Compare, CompareResult, CompareTarget, Deleted, Durability, MvccStats, OpResponse, PutOptions,
-    RangeOptions, RangeResult, RequestOp, SortOrder, SortTarget, TxnRequest, TxnResponse,
+    Compare, CompareResult, CompareTarget, Deleted, Durability, MvccStats, NOTE_NAME_BYTES_MAX,
+    NOTE_VALUE_BYTES_MAX, Note, OpResponse, PutOptions, RangeOptions, RangeResult, RequestOp, SortOrder,
+    SortTarget, StoreHash, TxnRequest, TxnResponse,
 };
 pub use watchful_revision::{Event, EventKind, KeyRange, KeyValue, LeaseId, RangeShape, Record, Revision};
 pub use watchful_sync::{

@@ -90,6 +90,14 @@ impl Store {
         Ok(Self { inner })
     }
 
+    pub(crate) fn mvcc(&self) -> &Mvcc {
+        &self.inner.mvcc
+    }
+
+    pub(crate) fn committer(&self) -> &Committer {
+        &self.inner.committer
+    }
+
     /// The newest main revision that can be read. An empty store is at 1.
     #[must_use]
     pub fn current_revision(&self) -> u64 {

@@ -12,7 +12,7 @@ use crate::Error;
 pub struct Committed<T> {
     /// The main revision the write took; where it changed nothing, the newest it could see.
     pub revision: u64,
-    /// Whether anything changed. What changes nothing takes no revision.
+    /// Whether a key changed. What changes none takes no revision.
     pub changed: bool,
     /// What was asked for.
     pub value: T,
@@ -35,6 +35,14 @@ pub struct Txn<'t, 'g, 'm> {
 impl<'t, 'g, 'm> Txn<'t, 'g, 'm> {
     pub(crate) fn new(inner: &'t mut watchful_mvcc::Txn<'g, 'm>) -> Self {
         Self { inner }
+    }
+
+    pub(crate) fn mvcc(&self) -> &watchful_mvcc::Txn<'g, 'm> {
+        self.inner
+    }
+
+    pub(crate) fn mvcc_mut(&mut self) -> &mut watchful_mvcc::Txn<'g, 'm> {
+        self.inner
     }
 
     /// The main revision this transaction takes, if it changes anything.

@@ -197,13 +197,13 @@ impl Drop for Receiver {
     }
 }
 
-/// An answer of the store's driver: awaited in a task or waited for on a thread.
+/// An answer of the store: awaited in a task or waited for on a thread.
 #[must_use = "the answer comes when it is awaited or waited for"]
 #[derive(Debug)]
-pub struct Answer<T>(Reply<T>);
+pub struct Answer<T>(Reply<Result<T, Error>>);
 
 impl<T> Answer<T> {
-    pub(crate) fn new(reply: Reply<T>) -> Self {
+    pub(crate) fn new(reply: Reply<Result<T, Error>>) -> Self {
         Self(reply)
     }
 
@@ -211,9 +211,9 @@ impl<T> Answer<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] when the store was closed meanwhile.
+    /// [`Error::Closed`] when the store was closed meanwhile; and what the method that was asked says.
     pub fn wait(self) -> Result<T, Error> {
-        self.0.wait().ok_or(Error::Closed)
+        self.0.wait().unwrap_or(Err(Error::Closed))
     }
 }
 
@@ -221,7 +221,7 @@ impl<T> Future for Answer<T> {
     type Output = Result<T, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T, Error>> {
-        Pin::new(&mut self.0).poll(cx).map(|answer| answer.ok_or(Error::Closed))
+        Pin::new(&mut self.0).poll(cx).map(|answer| answer.unwrap_or(Err(Error::Closed)))
     }
 }
 

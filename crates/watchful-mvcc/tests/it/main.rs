@@ -9,6 +9,10 @@ mod transactions;
 
 mod leases;
 
+mod notes;
+
+mod hashes;
+
 mod reads;
 
 mod history;

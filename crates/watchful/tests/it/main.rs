@@ -1,6 +1,6 @@
 //! The proof of the facade: what callers may rely on, case by case (`behaviour`), what other stores' users suffered from
 //! (`etcd_stories`), all promises at once under load (`stress`), damage, crashes and full disks (`open`), reads against
-//! compaction (`reads`), and the rest of the interface (`watch_api`, `writes`).
+//! compaction (`reads`), and the rest of the interface (`watch_api`, `writes`, `upkeep`).
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
@@ -13,6 +13,8 @@ mod etcd_stories;
 mod watch_api;
 
 mod writes;
+
+mod upkeep;
 
 mod reads;
 
