@@ -8,6 +8,8 @@
 
 mod server;
 
+mod config;
+
 mod settings;
 
 mod state;
@@ -46,9 +48,21 @@ mod counts;
 
 mod streams;
 
+mod listen;
+
+mod tls;
+
+mod log;
+
+pub mod ready;
+
 pub use alarms::Alarms;
+pub use config::{Config, ConfigError, Parsed};
 pub use counts::{Counter, Counts, Gauge};
 pub use server::Server;
+pub use listen::{Conn, ListenError, ListenUrl, ListenUrlError, Listener, Peer, bind, incoming};
+pub use log::{LogError, LogFormat, LogLevel, LogOutput, LogSettings, init as init_log};
 pub use settings::{Keepalive, Limits, ServerSettings};
 pub use state::{ETCD_VERSION, Identity, Shared};
 pub use streams::{Registered, Streams};
+pub use tls::{Certificate, ClientCertificates, Reloaded, Tls, TlsError, TlsSettings, TlsVersion};

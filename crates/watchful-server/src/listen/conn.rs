@@ -1,0 +1,110 @@
+//! A connection: TCP or a Unix socket, plain or encrypted, and who is at its other end.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
+use tonic::transport::server::Connected;
+
+use crate::counts::Counts;
+
+/// A connection that was accepted and, where the address asks for it, shook hands.
+#[derive(Debug)]
+pub struct Conn {
+    io: Io,
+    peer: Peer,
+    _counted: Counted,
+}
+
+/// Who is at the other end. In every request's extensions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Peer {
+    /// The address; none of a Unix socket.
+    pub address: Option<SocketAddr>,
+    /// The common name of the certificate that the client showed and that was verified.
+    pub common_name: Option<Arc<str>>,
+}
+
+/// A connection, plain or encrypted.
+type Io = Either<Plain, Box<TlsStream<Plain>>>;
+
+/// A connection before any encryption.
+pub(super) type Plain = Either<TcpStream, UnixStream>;
+
+/// One of the open connections. Dropped, it is closed.
+#[derive(Debug)]
+struct Counted(Arc<Counts>);
+
+impl Conn {
+    pub(super) fn plain(io: Plain, address: Option<SocketAddr>, counts: Arc<Counts>) -> Self {
+        Self::new(Either::Left(io), Peer { address, common_name: None }, counts)
+    }
+
+    pub(super) fn tls(io: TlsStream<Plain>, peer: Peer, counts: Arc<Counts>) -> Self {
+        Self::new(Either::Right(Box::new(io)), peer, counts)
+    }
+
+    fn new(io: Io, peer: Peer, counts: Arc<Counts>) -> Self {
+        counts.connections.add(1);
+        Self { io, peer, _counted: Counted(counts) }
+    }
+
+    /// Who is at the other end.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.add(-1);
+    }
+}
+
+impl Connected for Conn {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
+    }
+}
+
+impl AsyncRead for Conn {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Conn {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
