@@ -2,9 +2,28 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use crate::metrics::Calls;
+use crate::observe::SlowLines;
+
 /// Counts of one server. Each is read and raised without a lock.
 #[derive(Debug, Default)]
 pub struct Counts {
+    /// gRPC calls, method by method.
+    pub calls: Calls,
+    /// Puts that were done, those in transactions among them.
+    pub puts: Counter,
+    /// Reads of ranges that were answered, those in transactions among them.
+    pub ranges: Counter,
+    /// Deletes of ranges that were done, those in transactions among them.
+    pub deletes: Counter,
+    /// Transactions that were done, nested ones not among them.
+    pub txns: Counter,
+    /// Leases that were granted.
+    pub leases_granted: Counter,
+    /// Leases that were revoked; not those that ran out.
+    pub leases_revoked: Counter,
+    /// Leases that were kept alive: how often.
+    pub leases_renewed: Counter,
     /// Bytes of events that were encoded: once a batch, however many watches it is for.
     pub watch_encoded_bytes: Counter,
     /// Bytes of events that were copied into connections: once a batch and watch.
@@ -19,6 +38,12 @@ pub struct Counts {
     pub range_copied_bytes: Counter,
     /// Requests that took longer than the setting.
     pub slow_requests: Counter,
+    /// How often they may be told.
+    pub(crate) slow_lines: SlowLines,
+    /// Checks of health that found everything well.
+    pub health_successes: Counter,
+    /// Checks of health that did not.
+    pub health_failures: Counter,
     /// Connections that are open.
     pub connections: Gauge,
     /// Connections that were refused or broke before the first request: a TLS handshake that failed.

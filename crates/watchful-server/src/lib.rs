@@ -42,6 +42,14 @@ mod transport;
 
 mod until_stopped;
 
+mod http;
+
+mod gateway;
+
+mod metrics;
+
+mod observe;
+
 mod alarms;
 
 mod counts;
@@ -59,6 +67,9 @@ pub mod ready;
 pub use alarms::Alarms;
 pub use config::{Config, ConfigError, Parsed};
 pub use counts::{Counter, Counts, Gauge};
+pub use http::{Answer, Front, FrontLayer, router as http_router};
+pub use metrics::{Calls, Kind, Method, MethodId};
+pub use observe::{Answered, Answering, Observe, ObserveLayer, Received};
 pub use server::Server;
 pub use listen::{Conn, ListenError, ListenUrl, ListenUrlError, Listener, Peer, bind, incoming};
 pub use log::{LogError, LogFormat, LogLevel, LogOutput, LogSettings, init as init_log};

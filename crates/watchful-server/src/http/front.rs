@@ -1,0 +1,109 @@
+//! gRPC, JSON and plain HTTP on one port: who is asked is seen by the content type.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, Response, header};
+use axum::routing::future::RouteFuture;
+use http_body_util::Either;
+use pin_project_lite::pin_project;
+use tonic::service::Routes;
+use tower::{Layer, Service};
+
+use crate::gateway;
+use crate::observe::{Answered, Answering, Observe, ObserveLayer};
+use crate::state::Shared;
+
+/// Puts everything that is not gRPC beside the services, and observes those.
+#[derive(Clone, Debug)]
+pub struct FrontLayer {
+    shared: Arc<Shared>,
+}
+
+/// The services, the gateway and plain HTTP.
+#[derive(Clone, Debug)]
+pub struct Front {
+    grpc: Observe<Routes>,
+    http: Router,
+}
+
+impl FrontLayer {
+    /// For the server whose services share `shared`.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+impl Layer<Routes> for FrontLayer {
+    type Service = Front;
+
+    fn layer(&self, routes: Routes) -> Front {
+        let grpc = ObserveLayer::new(Arc::clone(&self.shared)).layer(routes.prepare());
+        let gateway = gateway::router(grpc.clone(), &self.shared.settings.limits);
+        let http = super::router(Arc::clone(&self.shared)).merge(gateway);
+        Front { grpc, http: http.with_state(()) }
+    }
+}
+
+type GrpcBody = Answered<tonic::body::Body>;
+
+impl<B> Service<Request<B>> for Front
+where
+    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<tonic::codegen::StdError>,
+{
+    type Response = Response<Either<GrpcBody, Body>>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // Neither ever makes anybody wait: both are routers.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Answer {
+        match is_grpc(request.headers()) {
+            true => Answer::Grpc { future: self.grpc.call(request) },
+            false => Answer::Http { future: self.http.call(request) },
+        }
+    }
+}
+
+/// `application/grpc`, with or without what the messages are.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
+pin_project! {
+    /// The answer of whoever was asked.
+    #[project = AnswerProjected]
+    #[derive(Debug)]
+    pub enum Answer {
+        /// A service's.
+        Grpc {
+            #[pin]
+            future: Answering<tonic::service::RoutesFuture>,
+        },
+        /// The gateway's, or plain HTTP's.
+        Http {
+            #[pin]
+            future: RouteFuture<Infallible>,
+        },
+    }
+}
+
+impl Future for Answer {
+    type Output = Result<Response<Either<GrpcBody, Body>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(match self.project() {
+            AnswerProjected::Grpc { future } => ready!(future.poll(cx)).map(|response| response.map(Either::Left)),
+            AnswerProjected::Http { future } => ready!(future.poll(cx)).map(|response| response.map(Either::Right)),
+        })
+    }
+}
