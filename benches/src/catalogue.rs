@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::Outcome;
+use crate::api;
 use crate::gear::Gear;
 use crate::report::Row;
 use crate::workloads::{catch_up, fan_out, group_commit, idle, laggard, open, put, stab};
@@ -13,6 +14,8 @@ pub(crate) struct Workload {
     pub(crate) question: &'static str,
     /// When it is given up: some three times what it took on two cores.
     pub(crate) time_max: Duration,
+    /// Whether `--peer etcd` measures it beside etcd.
+    pub(crate) has_etcd: bool,
     pub(crate) run: fn(&Gear) -> Outcome<Vec<Row>>,
 }
 
@@ -25,54 +28,140 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         name: "p1",
         question: "what a put costs one blocking caller, unsynced, beside LMDB alone",
         time_max: minutes(3),
+        has_etcd: false,
         run: put::run,
     },
     Workload {
         name: "p2",
         question: "what a synced put costs with 1, 128 and 1,024 callers, beside LMDB with the same groups",
         time_max: minutes(10),
+        has_etcd: false,
         run: group_commit::run,
     },
     Workload {
         name: "p6",
         question: "what one more watcher of a key costs, from the put to its own check",
         time_max: minutes(5),
+        has_etcd: false,
         run: fan_out::run,
     },
     Workload {
         name: "p7",
         question: "how fast 1, 100 and 10,000 watchers catch up over kept history",
         time_max: minutes(10),
+        has_etcd: false,
         run: catch_up::run,
     },
     Workload {
         name: "p9-keys",
         question: "what an idle watcher of a key of its own weighs",
         time_max: minutes(3),
+        has_etcd: false,
         run: idle::keys,
     },
     Workload {
         name: "p9-prefixes",
         question: "what an idle watcher of a prefix of its own weighs",
         time_max: minutes(3),
+        has_etcd: false,
         run: idle::prefixes,
     },
     Workload {
         name: "p10",
         question: "how long it takes to open a store, a key, with 1, 10 and 20 revisions of each",
         time_max: minutes(15),
+        has_etcd: false,
         run: open::run,
     },
     Workload {
         name: "p13",
         question: "how long it takes to find who watches a key",
         time_max: minutes(3),
+        has_etcd: false,
         run: stab::run,
     },
     Workload {
         name: "w1",
         question: "what a watcher far behind costs the writers, in latency, reading and memory",
         time_max: minutes(15),
+        has_etcd: false,
         run: laggard::run,
+    },
+    Workload {
+        name: "a1",
+        question: "what a put over the API gives a client and costs the server, 1 to 512 in flight",
+        time_max: minutes(15),
+        has_etcd: true,
+        run: api::unary::puts,
+    },
+    Workload {
+        name: "a2",
+        question: "what a get over the API gives and costs, 1 to 128 in flight",
+        time_max: minutes(10),
+        has_etcd: true,
+        run: api::unary::gets,
+    },
+    Workload {
+        name: "a3",
+        question: "what a list of 1,000 keys gives and costs",
+        time_max: minutes(10),
+        has_etcd: true,
+        run: api::unary::lists,
+    },
+    Workload {
+        name: "a4",
+        question: "what a transaction of a compare and a put gives and costs",
+        time_max: minutes(10),
+        has_etcd: true,
+        run: api::unary::txns,
+    },
+    Workload {
+        name: "a5",
+        question: "how fast a burst reaches 100 to 10,000 watchers of one prefix",
+        time_max: minutes(15),
+        has_etcd: true,
+        run: api::burst::run,
+    },
+    Workload {
+        name: "a6",
+        question: "how long one put takes to 100 to 10,000 watchers",
+        time_max: minutes(15),
+        has_etcd: true,
+        run: api::one_put::run,
+    },
+    Workload {
+        name: "a7",
+        question: "how fast 1 to 1,000 watchers catch up over the API",
+        time_max: minutes(60),
+        has_etcd: true,
+        run: api::catch_up::run,
+    },
+    Workload {
+        name: "a8",
+        question: "what idle watchers and idle streams weigh in the server",
+        time_max: minutes(15),
+        has_etcd: true,
+        run: api::idle::run,
+    },
+    Workload {
+        name: "a9",
+        question: "what a watcher 500,000 behind costs those who put",
+        time_max: minutes(30),
+        has_etcd: true,
+        run: api::laggard::run,
+    },
+    Workload {
+        name: "a10",
+        question: "how long a start with a million keys takes to the first answer",
+        time_max: minutes(20),
+        has_etcd: true,
+        run: api::start_up::run,
+    },
+    Workload {
+        name: "a11",
+        question: "how fast puts go, and how late they come, with 100,000 watchers on keys of their own",
+        time_max: minutes(15),
+        has_etcd: true,
+        run: api::own_keys::run,
     },
 ];

@@ -1,16 +1,16 @@
 //! What every workload is handed.
 
+use std::path::PathBuf;
+
 use crate::memory::LiveBytes;
 use crate::scale::Scale;
 
-/// How large to be, and how to count memory.
+/// How large to be, how to count memory, and which servers there are.
 pub(crate) struct Gear {
     pub(crate) scale: Scale,
     pub(crate) live_bytes: LiveBytes,
-}
-
-impl Gear {
-    pub(crate) fn new(scale: Scale, live_bytes: LiveBytes) -> Self {
-        Self { scale, live_bytes }
-    }
+    /// The program `watchful`.
+    pub(crate) watchful: PathBuf,
+    /// Whether etcd takes its turns.
+    pub(crate) beside_etcd: bool,
 }

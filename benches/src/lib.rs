@@ -21,6 +21,8 @@ mod child;
 
 mod workloads;
 
+mod api;
+
 mod peers;
 
 mod rounds;

@@ -19,7 +19,7 @@ impl Memory {
 }
 
 /// A field of the status file, which counts in KiB; 0 where it is not told.
-fn field(status: &str, name: &str) -> u64 {
+pub(crate) fn field(status: &str, name: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     number.unwrap_or_default() * 1024

@@ -19,7 +19,7 @@ pub(crate) struct Row {
     peer: Option<(&'static str, Series)>,
     goals: Vec<Goal>,
     /// Figures beside the measured one, by name.
-    more: Vec<(&'static str, f64)>,
+    more: Vec<(String, f64)>,
 }
 
 /// What is to be reached.
@@ -29,6 +29,8 @@ pub(crate) enum Goal {
     AtLeast(f64),
     /// Ours is at most this many times the peer's.
     TimesPeer(f64),
+    /// Ours is at least this many times the peer's.
+    TimesPeerAtLeast(f64),
 }
 
 impl Row {
@@ -51,24 +53,31 @@ impl Row {
         self
     }
 
-    pub(crate) fn with(mut self, name: &'static str, figure: f64) -> Self {
-        self.more.push((name, figure));
+    pub(crate) fn with(mut self, name: impl Into<String>, figure: f64) -> Self {
+        self.more.push((name.into(), figure));
         self
     }
 
-    /// Ours by the peer's: the median of the rounds' ratios, as neighbouring rounds saw the same machine.
+    /// Ours by the peer's: the median of the rounds' ratios, as neighbouring rounds saw the same machine. Where the peer
+    /// was measured less often, by the medians.
     fn ratio(&self) -> Option<f64> {
         let (_, peer) = self.peer.as_ref()?;
+        if peer.0.len() != self.ours.0.len() {
+            return Some(self.ours.median() / peer.median());
+        }
         Some(Series(self.ours.0.iter().zip(&peer.0).map(|(ours, peer)| ours / peer).collect()).median())
     }
 
+    /// None without a goal, and where a goal asks for a peer that did not take part.
     fn is_met(&self) -> Option<bool> {
         let met = |goal: &Goal| match goal {
-            Goal::AtMost(bound) => self.ours.median() <= *bound,
-            Goal::AtLeast(bound) => self.ours.median() >= *bound,
-            Goal::TimesPeer(bound) => self.ratio().is_some_and(|ratio| ratio <= *bound),
+            Goal::AtMost(bound) => Some(self.ours.median() <= *bound),
+            Goal::AtLeast(bound) => Some(self.ours.median() >= *bound),
+            Goal::TimesPeer(bound) => Some(self.ratio()? <= *bound),
+            Goal::TimesPeerAtLeast(bound) => Some(self.ratio()? >= *bound),
         };
-        (!self.goals.is_empty()).then(|| self.goals.iter().all(met))
+        let each: Vec<bool> = self.goals.iter().map(met).collect::<Option<_>>()?;
+        (!each.is_empty()).then(|| each.into_iter().all(|met| met))
     }
 
     pub(crate) fn to_json(&self) -> Value {
@@ -85,7 +94,7 @@ impl Row {
             "ratio": self.ratio(),
             "goal": goals.join(" and "),
             "met": self.is_met(),
-            "more": self.more.iter().map(|(name, figure)| ((*name).to_owned(), json!(figure)))
+            "more": self.more.iter().map(|(name, figure)| (name.clone(), json!(figure)))
                 .collect::<serde_json::Map<_, _>>(),
         })
     }
@@ -97,6 +106,7 @@ impl Goal {
             Self::AtMost(bound) => format!("≤ {}", short(*bound)),
             Self::AtLeast(bound) => format!("≥ {}", short(*bound)),
             Self::TimesPeer(bound) => format!("≤ {bound} × peer"),
+            Self::TimesPeerAtLeast(bound) => format!("≥ {bound} × peer"),
         }
     }
 }
@@ -135,9 +145,12 @@ fn line(row: &Value) -> String {
     )
 }
 
-/// The least and the most of the rounds.
+/// The least and the most of the rounds, or that there was only one.
 fn spread(rounds: &Value) -> String {
     let rounds: Vec<f64> = rounds.as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+    if rounds.len() == 1 {
+        return "once".into();
+    }
     let least = rounds.iter().copied().fold(f64::INFINITY, f64::min);
     let most = rounds.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     format!("{}–{}", short(least), short(most))
@@ -165,7 +178,11 @@ pub(crate) fn is_whole(rows: &[Value]) -> bool {
 }
 
 pub(crate) fn print(scale: Scale, rows: &[Value]) {
-    println!("Scale: {}. Medians of {} rounds (least–most).\n", scale.name(), crate::scale::ROUNDS);
+    println!(
+        "Scale: {}. Medians of {} rounds (least–most), or of one, where it says once.\n",
+        scale.name(),
+        crate::scale::ROUNDS
+    );
     println!("| # | case | unit | ours | peer | ratio | goal | | more |");
     println!("|---|---|---|---|---|---|---|---|---|");
     rows.iter().for_each(|row| println!("{}", line(row)));

@@ -7,6 +7,12 @@ use crate::scale::ROUNDS;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Series(pub(crate) Vec<f64>);
 
+impl FromIterator<f64> for Series {
+    fn from_iter<T: IntoIterator<Item = f64>>(rounds: T) -> Self {
+        Self(rounds.into_iter().collect())
+    }
+}
+
 impl Series {
     pub(crate) fn median(&self) -> f64 {
         let mut sorted = self.0.clone();

@@ -1,0 +1,58 @@
+//! A8: what idle watchers weigh: 100,000 on ten streams, each of a key of its own, and 10,000 streams of one watcher each,
+//! on ten connections.
+//!
+//! The figure is what the server's resident memory rose by while they were created, from a fresh start, for each of them.
+
+use super::connection::Connection;
+use super::server::{Host, Server, Side};
+use super::turns::{Figure, Rounds, in_turn};
+use super::watching::{WatchStream, of_key};
+use super::{STREAMS, in_time, key, one_thread};
+use crate::Outcome;
+use crate::gear::Gear;
+use crate::report::{Goal, Row};
+use crate::workloads::support::figure;
+
+pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
+    let (watchers, streams) = gear.scale.pick((100_000, 10_000), (10_000, 500));
+    in_turn(gear, "A8", |side| {
+        let round = move |_| {
+            let on_ten = weigh(gear, side, STREAMS, watchers / STREAMS)?;
+            let alone = weigh(gear, side, streams, 1)?;
+            let on_ten = Figure::new(format!("{watchers} idle on {STREAMS} streams"), "B a watcher", on_ten);
+            let alone = Figure::new(format!("{streams} idle streams of one"), "B a stream", alone);
+            Ok(vec![on_ten.with_goal(Goal::TimesPeer(0.25)), alone.with_goal(Goal::TimesPeer(0.5))])
+        };
+        Ok(Box::new(round) as Rounds<'_>)
+    })
+}
+
+/// Bytes a watcher, with so many streams of so many watchers.
+fn weigh(gear: &Gear, side: Side, streams: usize, watchers: usize) -> Outcome<f64> {
+    let host = Host::start(gear, side)?;
+    let runtime = one_thread()?;
+    let server = &host.server;
+    let connections = runtime.block_on(Connection::open_some(server.port(), STREAMS))?;
+    let before = server.process().resident()?;
+    let open = runtime.block_on(in_time("creating watches", create(&connections, streams, watchers)))?;
+    let after = server.process().resident()?;
+    runtime.block_on(in_time("a look whether it still answers", answers(server)))?;
+    drop(open);
+    Ok(figure(after.saturating_sub(before)) / figure((streams * watchers) as u64))
+}
+
+async fn create(connections: &[Connection], streams: usize, watchers: usize) -> Outcome<Vec<WatchStream>> {
+    let mut open = Vec::with_capacity(streams);
+    for (number, connection) in (0..streams).zip(connections.iter().cycle()) {
+        let mut stream = WatchStream::open(connection).await?;
+        let first = (number * watchers) as u64;
+        stream.create((first..first + watchers as u64).map(|number| of_key(key(number)))).await?;
+        open.push(stream);
+    }
+    Ok(open)
+}
+
+async fn answers(server: &Server) -> Outcome {
+    let get = Connection::open(server.port()).await?.method(super::calls::GET.path)?;
+    get.call(super::calls::get(0)?).await.map(drop)
+}

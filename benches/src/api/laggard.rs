@@ -1,0 +1,107 @@
+//! A9: what a watcher 500,000 revisions behind costs those who put.
+//!
+//! First the highest rate of puts is measured, with 64 in flight. Then puts arrive at half of it, at times that are fixed
+//! beforehand; rounds without and with a laggard take turns. Through the whole round somebody is that far behind: as soon
+//! as one has caught up the next begins. Each server has its own rate, and its own round without as its measure.
+
+use std::time::{Duration, Instant};
+
+use super::burst::take_all;
+use super::calls::{GET, PUT, get, revision_in};
+use super::closed_loop::{Callers, Plan, Until, fill};
+use super::connection::Connection;
+use super::open_loop::{Arrivals, arrive};
+use super::server::{Host, Server};
+use super::turns::{Figure, Rounds, in_turn};
+use super::unary::millis;
+use super::watching::{Follower, WatchStream, of_all_keys};
+use super::{KEYS, in_time, two_threads};
+use crate::Outcome;
+use crate::gear::Gear;
+use crate::report::{Goal, Row};
+use crate::workloads::support::figure;
+
+const IN_FLIGHT: usize = 64;
+
+/// Puts that arrive are spread over so many connections.
+const CONNECTIONS: usize = 4;
+
+struct Case<'h> {
+    server: &'h Server,
+    behind: u64,
+    window: Duration,
+}
+
+pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
+    let behind: u64 = gear.scale.pick(500_000, 5000);
+    in_turn(gear, "A9", |side| {
+        let (host, runtime) = (Host::start(gear, side)?, two_threads()?);
+        runtime.block_on(in_time("filling", fill(host.server.port(), behind + 1000, KEYS)))?;
+        let window = Duration::from_millis(gear.scale.pick(5000, 300));
+        let round = move |_| {
+            let case = Case { server: &host.server, behind, window };
+            runtime.block_on(case.measure())
+        };
+        Ok(Box::new(round) as Rounds<'_>)
+    })
+}
+
+impl Case<'_> {
+    async fn measure(&self) -> Outcome<Vec<Figure>> {
+        let rate = self.highest_rate().await?;
+        let connections = Connection::open_some(self.server.port(), CONNECTIONS).await?;
+        let without = arrive(&connections, KEYS, rate / 2.0, self.window).await?;
+        let laggards = tokio::spawn(laggards(self.server.port(), self.behind, Instant::now() + self.window));
+        let with = arrive(&connections, KEYS, rate / 2.0, self.window).await?;
+        let laggards = in_time("the last laggard", async { laggards.await? }).await?;
+        self.figures(rate / 2.0, &without, &with, laggards)
+    }
+
+    fn figures(&self, rate: f64, without: &Arrivals, with: &Arrivals, laggards: f64) -> Outcome<Vec<Figure>> {
+        let name = format!("put, a watcher {} behind", self.behind);
+        let p99 = |arrivals: &Arrivals| millis(&arrivals.latencies, 0.99);
+        Ok(vec![
+            Figure::new(&name, "p99 with, by p99 without", p99(with) / p99(without))
+                .with_goal(Goal::AtMost(1.2))
+                .with("p99 without ms", p99(without)),
+            Figure::new(&name, "p99 ms", p99(with))
+                .with("p50 ms", millis(&with.latencies, 0.5))
+                .with("p50 without ms", millis(&without.latencies, 0.5))
+                .with("puts/s due", rate)
+                .with("refused", figure(with.refused))
+                .with("caught up in the window", laggards),
+        ])
+    }
+
+    async fn highest_rate(&self) -> Outcome<f64> {
+        let callers = Callers::connect(self.server.port(), IN_FLIGHT).await?;
+        let plan = Plan { operation: PUT, keys: KEYS, until: Until::Over(self.window / 2) };
+        let calls = callers.run(&plan).await?;
+        Ok(figure(calls.done) / calls.took.as_secs_f64())
+    }
+}
+
+/// One after the other, until the time is over. Returns how many caught up, the last one in part.
+async fn laggards(port: u16, behind: u64, until: Instant) -> Outcome<f64> {
+    let mut caught_up = 0.0;
+    loop {
+        let connection = Connection::open(port).await?;
+        let newest = newest_revision(&connection).await?;
+        let first = newest + 1 - behind;
+        let mut stream = WatchStream::open(&connection).await?;
+        stream.ask(of_all_keys(1, i64::try_from(first)?))?;
+        let mut followers = [Follower { next: first }];
+        let left = until.saturating_duration_since(Instant::now());
+        let caught = tokio::time::timeout(left, take_all(&mut stream, &mut followers, newest + 1)).await;
+        match caught {
+            Ok(caught) => caught?,
+            Err(_) => return Ok(caught_up + figure(followers[0].next - first) / figure(behind)),
+        }
+        caught_up += 1.0;
+    }
+}
+
+async fn newest_revision(connection: &Connection) -> Outcome<u64> {
+    let answer = connection.method(GET.path)?.call(get(0)?).await?;
+    revision_in(&answer)
+}

@@ -1,0 +1,194 @@
+//! A server as a process of its own, on a port of its own, with a folder on a disk.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::process::Process;
+use crate::Outcome;
+use crate::disk::folder;
+use crate::gear::Gear;
+
+/// How long a server may take to start, with a large folder.
+const START_MAX: Duration = Duration::from_secs(120);
+
+const STOP_MAX: Duration = Duration::from_secs(30);
+
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(2);
+
+/// Which server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Watchful,
+    Etcd,
+}
+
+/// A server that runs until this is dropped.
+pub(crate) struct Server {
+    child: Child,
+    port: u16,
+}
+
+/// A server with a folder of its own, which goes when the server is gone.
+pub(crate) struct Host {
+    pub(crate) server: Server,
+    _folder: TempDir,
+}
+
+impl Host {
+    pub(crate) fn start(gear: &Gear, side: Side) -> Outcome<Self> {
+        let folder = folder()?;
+        Ok(Self { server: Server::start(gear, side, folder.path())?, _folder: folder })
+    }
+}
+
+impl Server {
+    /// Starts it on this folder, with its own defaults, and waits until it says where it listens.
+    pub(crate) fn start(gear: &Gear, side: Side, data: &Path) -> Outcome<Self> {
+        let mut command = side.command(gear, data);
+        let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = spawned.map_err(|error| {
+            format!("{} does not start: {error}. {}", command.get_program().display(), side.remedy())
+        })?;
+        let mut server = Self { child, port: 0 };
+        let (send, lines) = channel();
+        if let Some(output) = server.child.stdout.take() {
+            hand_on_lines(output, send.clone());
+        }
+        if let Some(output) = server.child.stderr.take() {
+            hand_on_lines(output, send);
+        }
+        server.port = listening_port(side, &lines)?;
+        Ok(server)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn process(&self) -> Process {
+        Process(self.child.id())
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn stop(mut self) -> Outcome {
+        let pid = Pid::from_raw(i32::try_from(self.child.id())?).ok_or("the server has no process id")?;
+        kill_process(pid, Signal::TERM)?;
+        let asked = Instant::now();
+        while self.child.try_wait()?.is_none() {
+            if asked.elapsed() > STOP_MAX {
+                return Err(format!("the server still runs {STOP_MAX:?} after it was asked to end").into());
+            }
+            thread::sleep(LOOK_AGAIN_AFTER);
+        }
+        Ok(())
+    }
+
+    /// One of the figures that the server tells of itself.
+    pub(crate) fn metric(&self, name: &str) -> Outcome<f64> {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.port))?;
+        socket.set_read_timeout(Some(STOP_MAX))?;
+        socket.write_all(b"GET /metrics HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")?;
+        let mut text = String::new();
+        socket.read_to_string(&mut text)?;
+        let told = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(told.ok_or_else(|| format!("/metrics does not tell {name}"))?.trim().parse()?)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Side {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Watchful => "watchful",
+            Self::Etcd => "etcd",
+        }
+    }
+
+    fn command(self, gear: &Gear, data: &Path) -> Command {
+        const ANY_PORT: &str = "http://127.0.0.1:0";
+        match self {
+            Self::Watchful => {
+                let mut command = Command::new(&gear.watchful);
+                command.arg("--data-dir").arg(data).args(["--listen-client-urls", ANY_PORT]);
+                command
+            }
+            Self::Etcd => {
+                let mut command = Command::new("etcd");
+                command.arg("--data-dir").arg(data).args(["--listen-client-urls", ANY_PORT]);
+                command.args(["--advertise-client-urls", ANY_PORT, "--listen-peer-urls", ANY_PORT]);
+                command.args(["--initial-advertise-peer-urls", ANY_PORT]);
+                command.args(["--initial-cluster", "default=http://127.0.0.1:0"]);
+                // The gateway would look for itself at the advertised port, again and again.
+                command.arg("--enable-grpc-gateway=false");
+                command
+            }
+        }
+    }
+
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Watchful => "`cargo xtask bench` builds it; `--watchful PATH` names another one",
+            Self::Etcd => "etcd 3.4.23 has to be on PATH (Debian: `apt-get install etcd-server`)",
+        }
+    }
+
+    /// The port in the line that says where the server listens.
+    fn port_in(self, line: &str) -> Option<u16> {
+        let is_it = match self {
+            Self::Watchful => line.contains("ready: watchful serves"),
+            Self::Etcd => line.contains("serving insecure client requests on"),
+        };
+        let rest = line.split_once("127.0.0.1:").filter(|_| is_it)?.1;
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    }
+}
+
+/// Reads to the end, so that the server is never held up by a full pipe.
+fn hand_on_lines(output: impl Read + Send + 'static, lines: Sender<String>) {
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            // Nobody listens any more once the port is known.
+            let _ = lines.send(line);
+        }
+    });
+}
+
+fn listening_port(side: Side, lines: &Receiver<String>) -> Outcome<u16> {
+    let (begun, mut last) = (Instant::now(), String::new());
+    while let Ok(line) = lines.recv_timeout(START_MAX.saturating_sub(begun.elapsed())) {
+        if let Some(port) = side.port_in(&line) {
+            return Ok(port);
+        }
+        last = line;
+    }
+    Err(format!("{} did not say where it listens; the last it said was {last:?}", side.name()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_is_found_in_the_line_that_says_so() {
+        let ours = "ready: watchful serves http://127.0.0.1:4711 (folder 127.0.0.1:9)";
+        assert_eq!(Side::Watchful.port_in(ours), Some(4711));
+        let theirs = "11:37:15 N | embed: serving insecure client requests on 127.0.0.1:42657, this is …";
+        assert_eq!(Side::Etcd.port_in(theirs), Some(42657));
+        assert_eq!(Side::Etcd.port_in("embed: listening for peers on 127.0.0.1:39569"), None);
+    }
+}
