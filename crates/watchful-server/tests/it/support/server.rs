@@ -1,0 +1,180 @@
+//! The server under test, as a process of its own on a port and in a folder of its own.
+//!
+//! It is `watchful`, or etcd where `WATCHFUL_TESTS_AGAINST=etcd` says so. What only one of the two can be asked is
+//! asked of [`Server::watchful`] or [`Server::etcd`].
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::peers::peer;
+use super::process::{Ended, Process};
+
+const AGAINST: &str = "WATCHFUL_TESTS_AGAINST";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Watchful,
+    Etcd,
+}
+
+/// A server with its folder. Its drop kills the one and deletes the other.
+pub(crate) struct Server {
+    kind: Kind,
+    program: PathBuf,
+    arguments: Vec<String>,
+    folder: TempDir,
+    port: u16,
+    /// None between a stop and the next start.
+    process: Option<Process>,
+}
+
+impl Server {
+    /// The server that the suites are for.
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same, with more arguments.
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        match std::env::var(AGAINST).as_deref() {
+            Ok("etcd") => {
+                Self::etcd_with(arguments).expect("etcd should be on the PATH, as tests against it need it")
+            }
+            Ok(other) => {
+                panic!("{AGAINST}={other}: the servers are `etcd` and, without the variable, `watchful`")
+            }
+            Err(_) => Self::watchful_with(arguments),
+        }
+    }
+
+    /// Watchful, whatever the suites are run against.
+    pub(crate) fn watchful() -> Self {
+        Self::watchful_with(&[])
+    }
+
+    pub(crate) fn watchful_with(arguments: &[&str]) -> Self {
+        Self::launch(Kind::Watchful, env!("CARGO_BIN_EXE_watchful").into(), arguments)
+    }
+
+    /// A real etcd; none where there is none, which has then been said.
+    pub(crate) fn etcd() -> Option<Self> {
+        Self::etcd_with(&[])
+    }
+
+    fn etcd_with(arguments: &[&str]) -> Option<Self> {
+        Some(Self::launch(Kind::Etcd, peer("etcd")?, arguments))
+    }
+
+    fn launch(kind: Kind, program: PathBuf, arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let folder = tempfile::tempdir().unwrap();
+        // etcd talks to itself at the address it was told, so it needs one that is no 0.
+        let port = if kind == Kind::Etcd { free_port() } else { 0 };
+        let mut server = Self { kind, program, arguments, folder, port, process: None };
+        server.start_again();
+        server
+    }
+
+    /// Starts a stopped server: the same folder, the same port.
+    pub(crate) fn start_again(&mut self) {
+        assert!(self.process.is_none(), "a server that runs is not started");
+        let mut process = Process::spawn(&mut self.command());
+        let kind = self.kind;
+        self.port = process.expect("being ready", |line| port_of(kind, line));
+        self.process = Some(process);
+    }
+
+    /// How the server is started: `--data-dir` and the addresses, and what the test has added.
+    fn command(&self) -> Command {
+        let address = format!("http://127.0.0.1:{}", self.port);
+        let mut command = clean(&self.program);
+        command.arg("--data-dir").arg(self.data_dir()).args(["--listen-client-urls", &address]);
+        if self.kind == Kind::Etcd {
+            let peers = "http://127.0.0.1:0";
+            command.args(["--advertise-client-urls", &address, "--listen-peer-urls", peers]);
+            command.args([
+                "--initial-advertise-peer-urls",
+                peers,
+                "--initial-cluster",
+                "default=http://127.0.0.1:0",
+            ]);
+        }
+        command.args(&self.arguments);
+        command
+    }
+
+    pub(crate) fn is_etcd(&self) -> bool {
+        self.kind == Kind::Etcd
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A folder for whatever else a test needs to keep, deleted with the server.
+    pub(crate) fn scratch(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub(crate) fn authority(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://{}", self.authority())
+    }
+
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.as_ref().expect("the server should run").id()
+    }
+
+    /// Sends SIGKILL and waits for the end.
+    pub(crate) fn kill(&mut self) {
+        self.process.take().expect("the server should run").kill();
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    pub(crate) fn terminate(&mut self) -> Ended {
+        let process = self.process.take().expect("the server should run");
+        process.signal(Signal::TERM);
+        process.finish()
+    }
+}
+
+/// The port that a line tells. This is the one place that knows how the programs say that they are ready.
+fn port_of(kind: Kind, line: &str) -> Option<u16> {
+    let before = match kind {
+        Kind::Watchful => "ready: watchful serves ",
+        Kind::Etcd => "serving insecure client requests on ",
+    };
+    let address = line.split_once(before)?.1;
+    let address = address.strip_prefix("https://").or(address.strip_prefix("http://")).unwrap_or(address);
+    let digits = address.strip_prefix("127.0.0.1:")?;
+    let end = digits.find(|character: char| !character.is_ascii_digit()).unwrap_or(digits.len());
+    digits[..end].parse().ok()
+}
+
+/// A command that no setting of the developer's environment reaches.
+pub(crate) fn clean(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    let settings = std::env::vars_os().map(|(name, _)| name).filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("ETCD") || name.starts_with("WATCHFUL_")
+    });
+    settings.for_each(|name| {
+        command.env_remove(name);
+    });
+    command
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
