@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use watchful::{Error, Store};
 use watchful_wire::etcdserverpb::AlarmType;
 
 /// The alarms that are raised.
@@ -17,6 +18,19 @@ pub struct Alarms {
 const ALL: [AlarmType; 2] = [AlarmType::Nospace, AlarmType::Corrupt];
 
 impl Alarms {
+    /// The alarms that were raised when the store was closed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::note`].
+    pub(crate) fn noted_in(store: &Store) -> Result<Self, Error> {
+        let alarms = Self::default();
+        for alarm in ALL {
+            alarms.set(alarm, store.note(note_of(alarm))?.is_some());
+        }
+        Ok(alarms)
+    }
+
     /// Alarms that are raised from the start.
     #[must_use]
     pub fn of(raised: impl IntoIterator<Item = AlarmType>) -> Self {
@@ -48,6 +62,11 @@ impl Alarms {
         };
         (before & bit != 0) != raised
     }
+}
+
+/// The name of the note that keeps an alarm.
+pub(crate) fn note_of(alarm: AlarmType) -> String {
+    format!("alarm/{}", alarm.as_str_name())
 }
 
 fn bit(alarm: AlarmType) -> u8 {

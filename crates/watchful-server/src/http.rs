@@ -54,7 +54,8 @@ async fn scraped(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn not_found() -> Response {
-    let text = "404 page not found: there are /health, /livez, /readyz, /version, /metrics, and POST /v3/...\n";
+    let text =
+        "404 page not found: there are /health, /livez, /readyz, /version, /metrics, and POST /v3/...\n";
     (StatusCode::NOT_FOUND, text).into_response()
 }
 

@@ -137,7 +137,8 @@ fn layer(
     settings: &LogSettings,
     output: &LogOutput,
 ) -> Result<Box<dyn Layer<Registry> + Send + Sync>, LogError> {
-    let layer = tracing_subscriber::fmt::layer().with_writer(writer(output)?).with_ansi(false).with_target(false);
+    let layer =
+        tracing_subscriber::fmt::layer().with_writer(writer(output)?).with_ansi(false).with_target(false);
     let filter = filter(settings.level);
     Ok(match settings.format {
         LogFormat::Console => layer.with_filter(filter).boxed(),

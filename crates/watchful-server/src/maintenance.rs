@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_core::Stream;
 use tonic::{Request, Response, Status};
+use watchful::Error;
 use watchful_wire::etcdserverpb::alarm_request::AlarmAction;
 use watchful_wire::etcdserverpb::downgrade_request::DowngradeAction;
 use watchful_wire::etcdserverpb::{
@@ -79,6 +80,16 @@ impl Maintenance {
     }
 }
 
+/// Runs what may take long on a thread that nobody waits for.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Status> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(answers::of),
+        Err(panic) => Err(Status::internal(format!("watchful: {panic}"))),
+    }
+}
+
 /// Whether a text is a version of etcd's form: numbers with dots.
 fn is_version(text: &str) -> bool {
     let numbers: Vec<&str> = text.trim_start_matches('v').split('.').collect();
@@ -104,11 +115,22 @@ impl maintenance_server::Maintenance for Maintenance {
     }
 
     async fn hash(&self, _: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
-        Err(Status::unimplemented("watchful: hash"))
+        let store = self.shared.store.clone();
+        let hash = blocking(move || store.hash_all()).await?;
+        Ok(Response::new(HashResponse { header: Some(self.shared.header()), hash }))
     }
 
-    async fn hash_kv(&self, _: Request<HashKvRequest>) -> Result<Response<HashKvResponse>, Status> {
-        Err(Status::unimplemented("watchful: hash"))
+    async fn hash_kv(&self, request: Request<HashKvRequest>) -> Result<Response<HashKvResponse>, Status> {
+        let store = self.shared.store.clone();
+        // As in etcd, a revision below 1 means the newest.
+        let revision = u64::try_from(request.get_ref().revision).unwrap_or(0);
+        let hashed = blocking(move || store.hash(revision)).await?;
+        Ok(Response::new(HashKvResponse {
+            header: Some(self.shared.header()),
+            hash: hashed.hash,
+            compact_revision: hashed.compact_revision.cast_signed(),
+            hash_revision: hashed.revision.cast_signed(),
+        }))
     }
 
     type SnapshotStream = Pin<Box<dyn Stream<Item = Result<SnapshotResponse, Status>> + Send + 'static>>;

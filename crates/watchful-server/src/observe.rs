@@ -17,10 +17,10 @@ use http::{Extensions, HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tonic::Code;
-use tonic::transport::server::TcpConnectInfo;
 use tower::{Layer, Service};
 use tracing::Span;
 
+use crate::listen::Peer;
 use crate::metrics::{Kind, Method, MethodId};
 use crate::state::Shared;
 
@@ -148,7 +148,7 @@ impl Call {
 
 /// Who calls.
 fn peer_of(extensions: &Extensions) -> Option<SocketAddr> {
-    extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr)
+    extensions.get::<Peer>().and_then(|peer| peer.address)
 }
 
 /// Counts the end of a call, once, wherever it comes: at the answer's end, or where somebody has gone before.
@@ -224,7 +224,10 @@ impl<B: Body<Data = Bytes>> Body for Received<B> {
     type Data = Bytes;
     type Error = B::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.project();
         let frame = ready!(this.body.poll_frame(cx));
         if let Some(Ok(frame)) = &frame
@@ -260,7 +263,10 @@ impl<A: Body<Data = Bytes>> Body for Answered<A> {
     type Data = Bytes;
     type Error = A::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, A::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, A::Error>>> {
         let this = self.project();
         let frame = ready!(this.span.in_scope(|| this.body.poll_frame(cx)));
         let Some(ended) = this.ended else { return Poll::Ready(frame) };

@@ -28,6 +28,7 @@ use crate::alarms::Alarms;
 use crate::auth::Auth;
 use crate::cluster::Cluster;
 use crate::election::Election;
+use crate::http::{FrontLayer, router as http_router};
 use crate::kv::Kv;
 use crate::lease::Lease;
 use crate::lock::Lock;
@@ -55,12 +56,12 @@ impl Server {
     /// As [`Store::open`].
     pub fn open(settings: ServerSettings) -> Result<Self, Error> {
         let store = Store::open(&settings.data_dir, settings.store.clone())?;
-        let identity = Identity::of(&store);
+        let (identity, alarms) = (Identity::of(&store), Alarms::noted_in(&store)?);
         let shared = Shared {
             store,
             settings,
             identity,
-            alarms: Alarms::default(),
+            alarms,
             counts: Arc::default(),
             streams: Arc::default(),
             encoded: Arc::default(),
@@ -135,6 +136,7 @@ impl Server {
             .http2_keepalive_timeout(Some(settings.keepalive.timeout))
             .initial_connection_window_size(Some(CONNECTION_WINDOW_BYTES))
             .layer(MapResponseLayer::new(transport::translate))
+            .layer(FrontLayer::new(Arc::clone(&self.shared)))
             .add_routes(self.routes())
             .serve_with_incoming_shutdown(connections, async {
                 stop.await;
@@ -151,6 +153,25 @@ impl Server {
                 Ok(())
             }
         }
+    }
+
+    /// Serves health, version and metrics on one more listener, and nothing of the store, until the server stops.
+    ///
+    /// # Errors
+    ///
+    /// What the listener said.
+    pub async fn serve_metrics<C>(&self, connections: impl Stream<Item = io::Result<C>>) -> io::Result<()>
+    where
+        C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+        C::ConnectInfo: Clone + Send + Sync + 'static,
+    {
+        let routes = Routes::from(http_router(Arc::clone(&self.shared)));
+        let stopping = self.shared.stopping.clone();
+        let served = tonic::transport::Server::builder()
+            .accept_http1(true)
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(connections, stopping.cancelled_owned());
+        served.await.map_err(io::Error::other)
     }
 
     /// Tells everybody that it is over: streams have to end before their connections can.

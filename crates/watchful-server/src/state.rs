@@ -7,7 +7,7 @@ use tonic::Status;
 use watchful::{Error, Store};
 use watchful_wire::etcdserverpb::{AlarmType, ResponseHeader};
 
-use crate::alarms::Alarms;
+use crate::alarms::{Alarms, note_of};
 use crate::answers;
 use crate::counts::Counts;
 use crate::settings::ServerSettings;
@@ -90,9 +90,18 @@ impl Shared {
     /// Raises or disarms an alarm, in memory and on the disk.
     pub(crate) async fn set_alarm(&self, alarm: AlarmType, raised: bool) -> Result<bool, Status> {
         let changed = self.alarms.set(alarm, raised);
-        if changed && raised {
-            tracing::warn!(alarm = alarm.as_str_name(), "an alarm is raised");
+        if changed {
+            tracing::warn!(alarm = alarm.as_str_name(), raised, "an alarm changed");
+            self.note_alarm(alarm, raised).await?;
         }
         Ok(changed)
+    }
+
+    async fn note_alarm(&self, alarm: AlarmType, raised: bool) -> Result<(), Status> {
+        let noted = self.store.transact(move |txn| match raised {
+            true => txn.set_note(note_of(alarm), b""),
+            false => txn.remove_note(note_of(alarm)).map(drop),
+        });
+        noted.await.map(drop).map_err(answers::of)
     }
 }

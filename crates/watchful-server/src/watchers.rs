@@ -44,7 +44,11 @@ impl watchers_server::Watchers for Watchers {
                 .map(|status| watcher(&status, peers.get(&status.stream).map(ToString::to_string)))
                 .collect();
             let is_part = !watchers.is_empty() || std::mem::take(&mut is_first);
-            is_part.then_some(Ok(WatchersResponse { watchers, revision: revision.cast_signed(), compact_revision }))
+            is_part.then_some(Ok(WatchersResponse {
+                watchers,
+                revision: revision.cast_signed(),
+                compact_revision,
+            }))
         });
         Ok(Response::new(Box::pin(tokio_stream::iter(parts))))
     }

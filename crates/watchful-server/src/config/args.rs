@@ -47,7 +47,9 @@ fn split(arg: &str) -> Option<(&str, Option<&str>)> {
 
 fn not_a_flag(arg: &str, before: Option<&Given>) -> ConfigError {
     let hint = match (arg, before) {
-        ("gateway" | "grpc-proxy", _) => "there is no proxy here; clients reach the one server themselves".into(),
+        ("gateway" | "grpc-proxy", _) => {
+            "there is no proxy here; clients reach the one server themselves".into()
+        }
         (_, Some((flag, _))) if flag.takes == Takes::Switch => {
             format!("to give --{} a value, write --{}={arg}", flag.name, flag.name)
         }

@@ -40,7 +40,8 @@ pub(crate) fn beside(
             continue;
         };
         if given.iter().any(|(given, _)| given.name == flag.name) {
-            notices.push(format!("{name} has no effect: --{} is given too, and a flag goes first", flag.name));
+            notices
+                .push(format!("{name} has no effect: --{} is given too, and a flag goes first", flag.name));
         } else {
             taken.push((name, (flag, value)));
         }

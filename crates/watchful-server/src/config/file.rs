@@ -35,11 +35,15 @@ pub(crate) fn read(path: &str, draft: &mut Draft) -> Result<(), ConfigError> {
 }
 
 fn contents(path: &str) -> Result<String, ConfigError> {
-    let wrong = |error: std::io::Error| ConfigError::of("--config-file", format!("cannot read {path}: {error}"));
+    let wrong =
+        |error: std::io::Error| ConfigError::of("--config-file", format!("cannot read {path}: {error}"));
     let mut text = String::new();
     File::open(path).map_err(wrong)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(wrong)?;
     if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(ConfigError::of("--config-file", format!("{path} is larger than 1 MiB; is it the right file?")));
+        return Err(ConfigError::of(
+            "--config-file",
+            format!("{path} is larger than 1 MiB; is it the right file?"),
+        ));
     }
     Ok(text)
 }
@@ -59,7 +63,9 @@ impl Reader<'_> {
             return Err(self.wrong(node, "settings", "write `name: value` lines"));
         };
         for (key, value) in mapping {
-            let Some(name) = scalar(key) else { return Err(self.wrong(key, "settings", "a key must be a flag's name")) };
+            let Some(name) = scalar(key) else {
+                return Err(self.wrong(key, "settings", "a key must be a flag's name"));
+            };
             set(&name, value)?;
         }
         Ok(())
@@ -69,8 +75,8 @@ impl Reader<'_> {
     fn security(&self, draft: &mut Draft, key: &str, node: &MarkedYaml<'_>) -> Result<(), ConfigError> {
         match key {
             "allowed-hostname" => self.flag(draft, "client-cert-allowed-hostname", node),
-            "cert-file" | "key-file" | "client-cert-file" | "client-key-file" | "client-cert-auth" | "client-crl-file"
-            | "trusted-ca-file" | "auto-tls" => self.flag(draft, key, node),
+            "cert-file" | "key-file" | "client-cert-file" | "client-key-file" | "client-cert-auth"
+            | "client-crl-file" | "trusted-ca-file" | "auto-tls" => self.flag(draft, key, node),
             _ => Err(self.wrong(node, key, "client-transport-security has no such key; take it out")),
         }
     }
@@ -99,7 +105,9 @@ impl Reader<'_> {
 fn text_for(flag: &Flag, node: &MarkedYaml<'_>) -> Option<String> {
     match &node.data {
         // etcd's files give durations in nanoseconds.
-        YamlData::Value(Scalar::Integer(nanos)) if flag.takes == Takes::Duration => Some(format!("{nanos}ns")),
+        YamlData::Value(Scalar::Integer(nanos)) if flag.takes == Takes::Duration => {
+            Some(format!("{nanos}ns"))
+        }
         YamlData::Sequence(items) => Some(items.iter().map(scalar).collect::<Option<Vec<_>>>()?.join(",")),
         _ => scalar(node),
     }

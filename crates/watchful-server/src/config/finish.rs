@@ -47,7 +47,8 @@ impl Draft {
         }
         if !self.listen_client_http.is_empty() {
             self.notices.push(
-                "--listen-client-http-urls adds to --listen-client-urls: each of them serves gRPC and HTTP".to_owned(),
+                "--listen-client-http-urls adds to --listen-client-urls: each of them serves gRPC and HTTP"
+                    .to_owned(),
             );
         }
         for url in self.listen_client_http.drain(..) {
@@ -55,10 +56,13 @@ impl Draft {
                 self.listen_client.push(url);
             }
         }
-        match self.listen_metrics.iter().find(|url| url.port() != Some(0) && self.listen_client.contains(url)) {
+        match self.listen_metrics.iter().find(|url| url.port() != Some(0) && self.listen_client.contains(url))
+        {
             Some(url) => Err(ConfigError::of(
                 "--listen-metrics-urls",
-                format!("{url} is one of --listen-client-urls, which serve metrics too; give another, or leave it out"),
+                format!(
+                    "{url} is one of --listen-client-urls, which serve metrics too; give another, or leave it out"
+                ),
             )),
             None => Ok(()),
         }
@@ -85,7 +89,9 @@ impl Draft {
         if election < 5 * heartbeat {
             return Err(ConfigError::of(
                 "--election-timeout",
-                format!("{election} ms is less than five times --heartbeat-interval ({heartbeat} ms); raise it"),
+                format!(
+                    "{election} ms is less than five times --heartbeat-interval ({heartbeat} ms); raise it"
+                ),
             ));
         }
         self.settings.lease_ttl_min_seconds = lease_ttl_min_seconds(heartbeat, election);
@@ -173,14 +179,19 @@ impl Draft {
 
 impl TlsDraft {
     fn is_asked_for(&self) -> bool {
-        self.auto || self.client_cert_auth || [&self.cert, &self.key, &self.client_ca].iter().any(|path| path.is_some())
+        self.auto
+            || self.client_cert_auth
+            || [&self.cert, &self.key, &self.client_ca].iter().any(|path| path.is_some())
     }
 }
 
 /// Who may connect; none where anybody may.
 fn clients(tls: &TlsDraft) -> Result<Option<ClientCertificates>, ConfigError> {
     let needs_ca = |what: &str| {
-        Err(ConfigError::of(what, "it needs to know who signs clients' certificates; give --trusted-ca-file too"))
+        Err(ConfigError::of(
+            what,
+            "it needs to know who signs clients' certificates; give --trusted-ca-file too",
+        ))
     };
     match &tls.client_ca {
         Some(ca) => Ok(Some(ClientCertificates {
@@ -226,9 +237,9 @@ fn retention(mode: CompactionMode, text: &str) -> Result<CompactionPolicy, value
     match (mode, text.parse::<u64>()) {
         (_, Ok(0)) => Ok(CompactionPolicy::Manual),
         (CompactionMode::Revision, Ok(revisions)) => Ok(CompactionPolicy::KeepRevisions(revisions)),
-        (CompactionMode::Revision, Err(_)) => {
-            Err(format!("{text:?} is not a number of revisions; for a duration choose --auto-compaction-mode=periodic"))
-        }
+        (CompactionMode::Revision, Err(_)) => Err(format!(
+            "{text:?} is not a number of revisions; for a duration choose --auto-compaction-mode=periodic"
+        )),
         // A thousand years of hours are enough for anybody, and do not overflow.
         (CompactionMode::Periodic, Ok(hours)) if hours <= 8_760_000 => {
             Ok(CompactionPolicy::KeepFor(Duration::from_secs(hours * 3600)))

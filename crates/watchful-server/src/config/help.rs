@@ -27,7 +27,8 @@ pub(crate) fn text() -> String {
             if matches!(flag.does, Does::Nothing(_)) {
                 continue;
             }
-            let default = if flag.default.is_empty() { String::new() } else { format!(" ({})", flag.default) };
+            let default =
+                if flag.default.is_empty() { String::new() } else { format!(" ({})", flag.default) };
             let _ = writeln!(text, "  --{}{}{default}", flag.name, takes(flag));
             wrap(&mut text, flag.help, 6);
         }
@@ -44,7 +45,8 @@ pub(crate) fn markdown() -> String {
         let cell = |text: &str| text.replace('|', "\\|");
         let _ = writeln!(text, "### {}\n\n| Flag | Default | Meaning |\n|---|---|---|", section.title());
         for flag in of(section).filter(|flag| !matches!(flag.does, Does::Nothing(_))) {
-            let default = if flag.default.is_empty() { "–".to_owned() } else { format!("`{}`", flag.default) };
+            let default =
+                if flag.default.is_empty() { "–".to_owned() } else { format!("`{}`", flag.default) };
             let _ = writeln!(text, "| `--{}{}` | {default} | {} |", flag.name, takes(flag), cell(flag.help));
         }
         if section == Section::Inert {

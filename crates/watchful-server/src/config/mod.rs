@@ -154,7 +154,10 @@ fn is_asked(given: &[args::Given], name: &str) -> Result<bool, ConfigError> {
 
 /// What `--version` prints. The second line is for scripts that look for etcd's.
 fn version() -> String {
-    format!("watchful Version: {}\netcd Version: {ETCD_VERSION} (whose API is kept)\n", env!("CARGO_PKG_VERSION"))
+    format!(
+        "watchful Version: {}\netcd Version: {ETCD_VERSION} (whose API is kept)\n",
+        env!("CARGO_PKG_VERSION")
+    )
 }
 
 #[cfg(test)]

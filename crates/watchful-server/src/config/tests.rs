@@ -161,7 +161,11 @@ fn the_store_is_set() {
     let compaction = |config: &Config| config.settings.store.compaction;
     let hours = |hours| CompactionPolicy::KeepFor(Duration::from_secs(hours * 3600));
     check(&["--auto-compaction-retention=5"], compaction, hours(5));
-    check(&["--auto-compaction-retention=5m"], compaction, CompactionPolicy::KeepFor(Duration::from_secs(300)));
+    check(
+        &["--auto-compaction-retention=5m"],
+        compaction,
+        CompactionPolicy::KeepFor(Duration::from_secs(300)),
+    );
     check(&["--auto-compaction-retention=0"], compaction, CompactionPolicy::Manual);
     check(&["--auto-compaction-retention=0s"], compaction, CompactionPolicy::Manual);
     check(
@@ -181,7 +185,8 @@ fn the_store_is_set() {
     let progress = |config: &Config| config.settings.store.progress_interval;
     check(&["--experimental-watch-progress-notify-interval=5s"], progress, Duration::from_secs(5));
     check(&["--watch-progress-notify-interval=0"], progress, Duration::from_secs(600));
-    let outbox = |config: &Config| (config.settings.store.outbox_bytes_max, config.settings.store.chunk_bytes_max);
+    let outbox =
+        |config: &Config| (config.settings.store.outbox_bytes_max, config.settings.store.chunk_bytes_max);
     check(&["--outbox-bytes=65536"], outbox, (65_536, 32_768));
 }
 
@@ -213,7 +218,10 @@ fn what_the_store_cannot_be_is_refused() {
         &["--unsafe-no-fsync", "--durability=synced"],
         "--unsafe-no-fsync: it asks for --durability=unsynced, and --durability says otherwise; leave one of them out",
     );
-    check_error(&["--outbox-bytes=1"], "--outbox-bytes: \"1\" is not a whole number from 65536 to 1073741824");
+    check_error(
+        &["--outbox-bytes=1"],
+        "--outbox-bytes: \"1\" is not a whole number from 65536 to 1073741824",
+    );
 }
 
 #[test]
@@ -222,7 +230,11 @@ fn limits_and_times_are_set() {
         let limits = &config.settings.limits;
         (limits.txn_ops_max, limits.request_bytes_max, limits.concurrent_streams_max)
     };
-    check(&["--max-txn-ops=10000", "--max-request-bytes=100", "--max-concurrent-streams=7"], limits, (10_000, 100, 7));
+    check(
+        &["--max-txn-ops=10000", "--max-request-bytes=100", "--max-concurrent-streams=7"],
+        limits,
+        (10_000, 100, 7),
+    );
     let keepalive = |config: &Config| config.settings.keepalive.interval;
     check(&["--grpc-keepalive-interval=10s"], keepalive, Some(Duration::from_secs(10)));
     check(&["--grpc-keepalive-interval=0"], keepalive, None);
@@ -247,7 +259,10 @@ fn limits_and_times_are_set() {
         &["--grpc-keepalive-interval=10"],
         "--grpc-keepalive-interval: \"10\" is not a duration; write it as 300ms, 10s, 5m or 1h30m",
     );
-    check_error(&["--heartbeat-interval=0"], "--heartbeat-interval: \"0\" is not a whole number from 1 to 50000");
+    check_error(
+        &["--heartbeat-interval=0"],
+        "--heartbeat-interval: \"0\" is not a whole number from 1 to 50000",
+    );
     check_error(
         &["--heartbeat-interval=300"],
         "--election-timeout: 1000 ms is less than five times --heartbeat-interval (300 ms); raise it",
@@ -331,7 +346,9 @@ fn tls_without_an_effect_is_said() {
     check_notices(
         &["--auto-tls"],
         &[],
-        &["the flags for TLS have no effect: no address begins with https; write https:// in --listen-client-urls"],
+        &[
+            "the flags for TLS have no effect: no address begins with https; write https:// in --listen-client-urls",
+        ],
     );
     check_notices(
         &[
@@ -420,11 +437,16 @@ fn what_is_not_there_is_refused() {
 
 #[test]
 fn variables_are_read_and_flags_go_first() {
-    let config = config_with(&["--name=flag"], &[("ETCD_DATA_DIR", "/d"), ("ETCD_NAME", "variable"), ("HOME", "/")]);
+    let config =
+        config_with(&["--name=flag"], &[("ETCD_DATA_DIR", "/d"), ("ETCD_NAME", "variable"), ("HOME", "/")]);
     assert_eq!((config.settings.name.as_str(), config.settings.data_dir.to_str()), ("flag", Some("/d")));
     assert_eq!(config.notices, ["ETCD_NAME has no effect: --name is given too, and a flag goes first"]);
     let unknown = |name: &str| format!("{name} is set, but there is no such setting, and it has no effect");
-    check_notices(&[], &[("ETCD_NAMES", "a"), ("ETCDCTL_API", "3"), ("ETCD_PROXY", "")], &[&unknown("ETCD_NAMES")]);
+    check_notices(
+        &[],
+        &[("ETCD_NAMES", "a"), ("ETCDCTL_API", "3"), ("ETCD_PROXY", "")],
+        &[&unknown("ETCD_NAMES")],
+    );
     check_notices(&[], &[("ETCD_VERSION", "3")], &[&unknown("ETCD_VERSION")]);
     let experimental = [("ETCD_EXPERIMENTAL_WATCH_PROGRESS_NOTIFY_INTERVAL", "5s")];
     assert_eq!(config_with(&[], &experimental).settings.store.progress_interval, Duration::from_secs(5));
@@ -484,16 +506,31 @@ fn check_file_error(text: &str, expected: &str) {
 
 #[test]
 fn a_wrong_file_says_the_line() {
-    check_file_error("name: a\nmax-txn-opps: 1\n", "FILE, line 2: max-txn-opps: there is no flag --max-txn-opps; did you mean --max-txn-ops?");
-    check_file_error("name: a\nmax-txn-ops: x\n", "FILE, line 2: max-txn-ops: \"x\" is not a whole number from 1 to 1048576");
+    check_file_error(
+        "name: a\nmax-txn-opps: 1\n",
+        "FILE, line 2: max-txn-opps: there is no flag --max-txn-opps; did you mean --max-txn-ops?",
+    );
+    check_file_error(
+        "name: a\nmax-txn-ops: x\n",
+        "FILE, line 2: max-txn-ops: \"x\" is not a whole number from 1 to 1048576",
+    );
     check_file_error("version: true\n", "FILE, line 1: version: it is for the command line; take it out");
     check_file_error("name: {a: b}\n", "FILE, line 1: name: give one value, or a list of them");
-    check_file_error("client-transport-security:\n  allowed-cn: [a]\n", "FILE, line 2: allowed-cn: client-transport-security has no such key; take it out");
+    check_file_error(
+        "client-transport-security:\n  allowed-cn: [a]\n",
+        "FILE, line 2: allowed-cn: client-transport-security has no such key; take it out",
+    );
     check_file_error("client-transport-security: 1\n", "FILE, line 1: settings: write `name: value` lines");
-    check_file_error("discovery-config: {}\n", "FILE, line 1: discovery-config: this server is a cluster of one; leave it out");
+    check_file_error(
+        "discovery-config: {}\n",
+        "FILE, line 1: discovery-config: this server is a cluster of one; leave it out",
+    );
     check_file_error("[a]: b\n", "FILE, line 1: settings: a key must be a flag's name");
     check_file_error("", "FILE: it is empty; write one list of `name: value` lines");
-    check_file_error("name: a\n---\nname: b\n", "FILE: it has several documents; write one list of `name: value` lines");
+    check_file_error(
+        "name: a\n---\nname: b\n",
+        "FILE: it has several documents; write one list of `name: value` lines",
+    );
     check_error(
         &["--config-file=/nowhere/etcd.yaml"],
         "--config-file: cannot read /nowhere/etcd.yaml: No such file or directory (os error 2)",

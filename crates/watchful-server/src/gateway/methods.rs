@@ -107,7 +107,8 @@ mod tests {
         const WITHOUT: [&str; 1] = ["/etcdserverpb.KV/RangeStream"];
         let named: BTreeSet<&str> = PATHS.iter().map(|(_, grpc)| *grpc).chain(WITHOUT).collect();
         assert!(PATHS.iter().all(|(_, grpc)| Method::named(grpc).is_some()), "a path leads nowhere");
-        let etcds = descriptors().services().filter(|service| service.parent_file().name() != "watchers.proto");
+        let etcds =
+            descriptors().services().filter(|service| service.parent_file().name() != "watchers.proto");
         let methods: BTreeSet<String> = etcds
             .flat_map(|service| {
                 let names: Vec<_> = service.methods().map(|method| method.name().to_owned()).collect();

@@ -59,7 +59,8 @@ pub(crate) fn router(grpc: Observe<Routes>, limits: &Limits) -> Router {
         for (path, grpc) in PATHS {
             let Some(method) = Method::named(grpc) else { continue };
             let method = Arc::new(method);
-            let called = post(move |State(gateway): State<Gateway>, request| called(gateway, method, request));
+            let called =
+                post(move |State(gateway): State<Gateway>, request| called(gateway, method, request));
             router = router.route(&format!("{prefix}/{path}"), called.fallback(not_allowed));
         }
         router = router.route(&format!("{prefix}/{{*rest}}"), any(not_found));

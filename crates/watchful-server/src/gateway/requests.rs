@@ -7,7 +7,7 @@ use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use bytes::Bytes;
 use futures_core::Stream;
-use http::{HeaderMap, HeaderName, Extensions, header};
+use http::{Extensions, HeaderMap, HeaderName, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use prost_reflect::MessageDescriptor;
 use tokio::sync::oneshot;
@@ -124,7 +124,8 @@ impl Stream for Messages {
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => self.values.extend(&frame.into_data().unwrap_or_default()),
                 Some(Err(error)) => {
-                    return self.refuse(Status::invalid_argument(format!("the request could not be read: {error}")));
+                    return self
+                        .refuse(Status::invalid_argument(format!("the request could not be read: {error}")));
                 }
                 None => match self.values.end() {
                     Ok(()) => self.refuse = None,

@@ -102,8 +102,12 @@ impl Future for Answer {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(match self.project() {
-            AnswerProjected::Grpc { future } => ready!(future.poll(cx)).map(|response| response.map(Either::Left)),
-            AnswerProjected::Http { future } => ready!(future.poll(cx)).map(|response| response.map(Either::Right)),
+            AnswerProjected::Grpc { future } => {
+                ready!(future.poll(cx)).map(|response| response.map(Either::Left))
+            }
+            AnswerProjected::Http { future } => {
+                ready!(future.poll(cx)).map(|response| response.map(Either::Right))
+            }
         })
     }
 }

@@ -39,7 +39,9 @@ pub(super) fn router() -> Router<Arc<Shared>> {
 /// All checks at `path`, and each below it.
 fn with_checks(router: Router<Arc<Shared>>, path: &str, checks: &'static [Check]) -> Router<Arc<Shared>> {
     let answer = |checks: &'static [Check]| {
-        get(move |shared: State<Arc<Shared>>, parameters: Parameters| async move { checked(&shared, &parameters, checks) })
+        get(move |shared: State<Arc<Shared>>, parameters: Parameters| async move {
+            checked(&shared, &parameters, checks)
+        })
     };
     checks.iter().fold(router.route(path, answer(checks)), |router, check| {
         router.route(&format!("{path}/{}", check.0), answer(std::slice::from_ref(check)))

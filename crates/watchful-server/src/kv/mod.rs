@@ -16,6 +16,7 @@ mod stream;
 use std::sync::Arc;
 
 use prost::Message;
+use tokio::runtime::RuntimeFlavor;
 use tonic::{Request, Response, Status};
 use watchful::{Committed, Error, KeyRange, RangeOptions, RangeResult};
 use watchful_wire::etcdserverpb::{
@@ -93,13 +94,8 @@ impl Kv {
         let options = request::range_options(request);
         let range = KeyRange::from_etcd(&request.key, &request.range_end).ok();
         let read = || self.read(range.as_ref(), request.revision, &options);
-        let (revision, found) = if is_small(range.as_ref(), &options) {
-            read()
-        } else {
-            // A long read may touch cold pages: the other tasks of this thread go on elsewhere meanwhile.
-            tokio::task::block_in_place(read)
-        }
-        .map_err(answers::of)?;
+        let read = if is_small(range.as_ref(), &options) { read() } else { aside(read) };
+        let (revision, found) = read.map_err(answers::of)?;
         self.count(&found);
         Ok(answer::range(Some(self.shared.header_at(revision)), found))
     }
@@ -138,7 +134,18 @@ impl Kv {
         // A revision below zero was never there; etcd calls that compacted.
         let revision = u64::try_from(request.revision).map_err(|_| answers::compacted())?;
         self.shared.store.compact(revision).await.map_err(answers::of)?;
+        if request.physical {
+            self.shared.store.compacted().await.map_err(answers::of)?;
+        }
         Ok(CompactionResponse { header: Some(self.shared.header()) })
+    }
+}
+
+/// Runs a long read, which may touch cold pages, where the other tasks of this thread can go on elsewhere meanwhile.
+fn aside<T>(read: impl FnOnce() -> T) -> T {
+    match tokio::runtime::Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(read),
+        _ => read(),
     }
 }
 

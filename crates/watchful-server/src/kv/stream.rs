@@ -11,11 +11,12 @@ use watchful_wire::etcdserverpb::{RangeRequest, RangeResponse, RangeStreamRespon
 
 use super::Kv;
 
-/// How many keys the first part has. The next ones have as many as come near [`PART_BYTES`].
+/// How many keys the first part has. The next ones have as many as come near its size.
 const FIRST_KEYS: i64 = 10;
 
-/// What a part should have.
-const PART_BYTES: usize = 256 << 10;
+/// A part should have 256 KiB. Below half of that the next one has more keys, and above twice that it has fewer.
+const HALF_PART_BYTES: usize = 128 << 10;
+const TWO_PARTS_BYTES: usize = 512 << 10;
 
 /// The parts of a range.
 #[derive(Debug)]
@@ -79,7 +80,8 @@ impl RangeStream {
         }
         let bytes: usize = part.kvs.iter().map(prost::Message::encoded_len).sum();
         self.request.limit = match bytes {
-            0..PART_BYTES => self.request.limit.saturating_mul(2),
+            0..HALF_PART_BYTES => self.request.limit.saturating_mul(2),
+            HALF_PART_BYTES..TWO_PARTS_BYTES => self.request.limit,
             _ => (self.request.limit / 2).max(1),
         };
     }

@@ -67,7 +67,9 @@ impl Source {
     fn of(listener: Listener) -> io::Result<Self> {
         match listener.socket {
             Socket::Tcp(socket) => TcpListener::from_std(socket).map(Self::Tcp),
-            Socket::Unix(socket, file) => UnixListener::from_std(socket).map(|socket| Self::Unix(socket, file)),
+            Socket::Unix(socket, file) => {
+                UnixListener::from_std(socket).map(|socket| Self::Unix(socket, file))
+            }
         }
     }
 
@@ -150,14 +152,11 @@ fn is_the_clients(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-async fn shake_hands(
-    tls: &Tls,
-    io: Plain,
-    address: Option<SocketAddr>,
-    counts: Arc<Counts>,
-) -> Option<Conn> {
+async fn shake_hands(tls: &Tls, io: Plain, address: Option<SocketAddr>, counts: Arc<Counts>) -> Option<Conn> {
     let failure = match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(io)).await {
-        Ok(Ok((stream, common_name))) => return Some(Conn::tls(stream, Peer { address, common_name }, counts)),
+        Ok(Ok((stream, common_name))) => {
+            return Some(Conn::tls(stream, Peer { address, common_name }, counts));
+        }
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("it took more than {} s", HANDSHAKE_TIMEOUT.as_secs()),
     };

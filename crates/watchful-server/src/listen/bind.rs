@@ -34,19 +34,25 @@ pub(super) struct SocketFile(PathBuf);
 #[non_exhaustive]
 pub enum ListenError {
     /// Somebody else is there.
-    #[error("cannot listen on {url}: another program already does; stop it, or choose another address (port 0 takes a free one)")]
+    #[error(
+        "cannot listen on {url}: another program already does; stop it, or choose another address (port 0 takes a free one)"
+    )]
     InUse {
         /// The address.
         url: ListenUrl,
     },
     /// This user may not.
-    #[error("cannot listen on {url}: this user may not; choose a port above 1023, or a folder that the user may write to")]
+    #[error(
+        "cannot listen on {url}: this user may not; choose a port above 1023, or a folder that the user may write to"
+    )]
     NotPermitted {
         /// The address.
         url: ListenUrl,
     },
     /// The name has no address.
-    #[error("cannot listen on {url}: the host's name cannot be resolved ({reason}); write an address of this machine")]
+    #[error(
+        "cannot listen on {url}: the host's name cannot be resolved ({reason}); write an address of this machine"
+    )]
     Unresolved {
         /// The address.
         url: ListenUrl,
@@ -54,7 +60,9 @@ pub enum ListenError {
         reason: String,
     },
     /// The address is another machine's.
-    #[error("cannot listen on {url}: this machine does not have that address; write one that it has, or 0.0.0.0 for all of them")]
+    #[error(
+        "cannot listen on {url}: this machine does not have that address; write one that it has, or 0.0.0.0 for all of them"
+    )]
     NotHere {
         /// The address.
         url: ListenUrl,

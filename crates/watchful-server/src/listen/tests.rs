@@ -41,7 +41,8 @@ fn addresses_are_read_as_in_etcd() {
 
 #[test]
 fn what_is_no_address_is_refused() {
-    let scheme = "does not begin with http://, https://, unix:// or unixs://; write it as http://127.0.0.1:2379";
+    let scheme =
+        "does not begin with http://, https://, unix:// or unixs://; write it as http://127.0.0.1:2379";
     check("localhost:2379", Err(scheme));
     check("", Err(scheme));
     check("ftp://a:1", Err(scheme));
@@ -111,7 +112,10 @@ fn a_socket_that_was_left_behind_is_taken_over_and_one_in_use_is_not() {
     // The standard library leaves the file behind, as a server that was killed does.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let first = bind(std::slice::from_ref(&url)).unwrap();
-    check_refused(&url, "another program already does; stop it, or choose another address (port 0 takes a free one)");
+    check_refused(
+        &url,
+        "another program already does; stop it, or choose another address (port 0 takes a free one)",
+    );
     drop(first);
     assert!(!path.exists(), "the file goes with the listener");
     std::fs::write(&path, "not a socket").unwrap();
@@ -143,7 +147,11 @@ async fn the_stream_dropped_nobody_listens() {
     let listener = bind(&[url("http://127.0.0.1:0")]).unwrap().remove(0);
     let address = listener.address().unwrap();
     drop(incoming(listener, None, Arc::default()));
-    let refused = async { while TcpStream::connect(address).await.is_ok() { tokio::task::yield_now().await } };
+    let refused = async {
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await
+        }
+    };
     soon(refused).await;
 }
 

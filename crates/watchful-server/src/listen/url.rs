@@ -104,7 +104,8 @@ impl FromStr for ListenUrl {
     }
 }
 
-const NO_SCHEME: &str = "does not begin with http://, https://, unix:// or unixs://; write it as http://127.0.0.1:2379";
+const NO_SCHEME: &str =
+    "does not begin with http://, https://, unix:// or unixs://; write it as http://127.0.0.1:2379";
 
 fn tcp(text: &str) -> Result<Place, &'static str> {
     if text.contains(['/', '?', '#', '@']) {
@@ -115,7 +116,9 @@ fn tcp(text: &str) -> Result<Place, &'static str> {
         None => text.rsplit_once(':').ok_or(NO_PORT)?,
     };
     if host.is_empty() {
-        return Err("has no host; write 0.0.0.0 for every address of the machine, 127.0.0.1 for itself alone");
+        return Err(
+            "has no host; write 0.0.0.0 for every address of the machine, 127.0.0.1 for itself alone",
+        );
     }
     if host.contains(':') && !text.starts_with('[') {
         return Err("has an IPv6 address without brackets; write it as http://[::1]:2379");

@@ -13,8 +13,8 @@ const CODES: usize = 17;
 /// The bounds of the buckets for durations, in microseconds: those that etcd has, and finer ones below, because most
 /// calls here take less than etcd's first.
 const BOUNDS_MICROSECONDS: [u64; 16] = [
-    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
-    5_000_000, 10_000_000,
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+    2_500_000, 5_000_000, 10_000_000,
 ];
 
 /// Counts of calls by method.
@@ -230,7 +230,10 @@ mod tests {
     fn methods_are_found_by_path_and_strange_paths_share_a_row() {
         let calls = Calls::default();
         let watch = calls.method(calls.find("/etcdserverpb.Watch/Watch"));
-        assert_eq!((watch.service(), watch.name(), watch.kind()), ("etcdserverpb.Watch", "Watch", Kind::BidiStream));
+        assert_eq!(
+            (watch.service(), watch.name(), watch.kind()),
+            ("etcdserverpb.Watch", "Watch", Kind::BidiStream)
+        );
         let range = calls.method(calls.find("/etcdserverpb.KV/Range"));
         assert_eq!((range.name(), range.kind()), ("Range", Kind::Unary));
         let rows = calls.methods().count();

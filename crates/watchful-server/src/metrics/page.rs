@@ -64,8 +64,7 @@ impl<'a> Page<'a> {
 
 /// All buckets, the last one without a bound: a line that is there once has to be there always.
 fn buckets(values: &Distribution, unit: f64) -> Vec<(f64, u64)> {
-    let mut buckets: Vec<_> =
-        values.buckets().map(|(bound, count)| (float(bound) * unit, count)).collect();
+    let mut buckets: Vec<_> = values.buckets().map(|(bound, count)| (float(bound) * unit, count)).collect();
     if let Some((bound, _)) = buckets.last_mut() {
         *bound = f64::MAX;
     }

@@ -14,8 +14,16 @@ pub(super) fn write(page: &mut Page<'_>, shared: &Shared) -> fmt::Result {
     write_identity(page, shared)?;
     write_alarms(page, shared)?;
     let counts = &shared.counts;
-    page.counter("etcd_server_health_success", "Checks of health that were passed.", counts.health_successes.get())?;
-    page.counter("etcd_server_health_failures", "Checks of health that were not.", counts.health_failures.get())?;
+    page.counter(
+        "etcd_server_health_success",
+        "Checks of health that were passed.",
+        counts.health_successes.get(),
+    )?;
+    page.counter(
+        "etcd_server_health_failures",
+        "Checks of health that were not.",
+        counts.health_failures.get(),
+    )?;
     page.counter(
         "watchful_slow_requests_total",
         "Unary requests that took longer than the setting.",
@@ -34,7 +42,9 @@ fn write_identity(page: &mut Page<'_>, shared: &Shared) -> fmt::Result {
     page.gauge("etcd_server_has_leader", "Whether there is a leader: always, here.", 1_u64)?;
     page.gauge("etcd_server_is_leader", "Whether this member is the leader: always, here.", 1_u64)?;
     page.gauge("etcd_server_is_learner", "Whether this member is a learner: never, here.", 0_u64)?;
-    let one = |page: &mut Page<'_>, name, help, label, value: &str| page.gauges(name, help, &[(&[(label, value)], 1)]);
+    let one = |page: &mut Page<'_>, name, help, label, value: &str| {
+        page.gauges(name, help, &[(&[(label, value)], 1)])
+    };
     let id = format!("{:x}", shared.identity.member_id);
     one(page, "etcd_server_version", "The version of etcd that is kept to.", "server_version", ETCD_VERSION)?;
     one(page, "etcd_cluster_version", "The same, of the cluster.", "cluster_version", ETCD_VERSION)?;
@@ -106,9 +116,5 @@ fn write_durations(page: &mut Page<'_>, calls: &Calls) -> fmt::Result {
 }
 
 fn labels(method: &Method) -> [(&'static str, &str); 3] {
-    [
-        ("grpc_type", method.kind().label()),
-        ("grpc_service", method.service()),
-        ("grpc_method", method.name()),
-    ]
+    [("grpc_type", method.kind().label()), ("grpc_service", method.service()), ("grpc_method", method.name())]
 }

@@ -30,7 +30,11 @@ fn write_revisions(page: &mut Page<'_>, mvcc: &MvccStats) -> fmt::Result {
         mvcc.keys,
     )?;
     page.gauge("watchful_versions", "Versions of keys, tombstones among them.", mvcc.versions)?;
-    page.gauge("watchful_versions_superseded", "Versions that compaction has yet to remove.", mvcc.superseded)?;
+    page.gauge(
+        "watchful_versions_superseded",
+        "Versions that compaction has yet to remove.",
+        mvcc.superseded,
+    )?;
     page.counter(
         "etcd_debugging_mvcc_db_compaction_keys_total",
         "Versions that compaction has read to remove them.",
@@ -101,8 +105,16 @@ pub(super) fn write_watch_counts(page: &mut Page<'_>, counts: &Counts) -> fmt::R
         "Bytes of stored records that were copied into answers to reads.",
         counts.range_copied_bytes.get(),
     )?;
-    page.counter("etcd_debugging_lease_granted_total", "Leases that were granted.", counts.leases_granted.get())?;
-    page.counter("etcd_debugging_lease_revoked_total", "Leases that were revoked.", counts.leases_revoked.get())?;
+    page.counter(
+        "etcd_debugging_lease_granted_total",
+        "Leases that were granted.",
+        counts.leases_granted.get(),
+    )?;
+    page.counter(
+        "etcd_debugging_lease_revoked_total",
+        "Leases that were revoked.",
+        counts.leases_revoked.get(),
+    )?;
     page.counter(
         "etcd_debugging_lease_renewed_total",
         "How often leases were kept alive.",
@@ -150,7 +162,11 @@ pub(super) fn write_watches(page: &mut Page<'_>, gauges: &Gauges) -> fmt::Result
         "Watches that are owed history.",
         standings.unsynced + standings.blocked,
     )?;
-    page.gauge("watchful_watch_groups", "Groups of watches with the same ranges and options.", gauges.groups)?;
+    page.gauge(
+        "watchful_watch_groups",
+        "Groups of watches with the same ranges and options.",
+        gauges.groups,
+    )?;
     page.gauge(
         "watchful_watch_lag_revisions_max",
         "The most revisions that any watch has not been given.",

@@ -24,7 +24,10 @@ pub(super) fn verifier(
     let mut roots = RootCertStore::empty();
     for cert in load::certificates(&settings.ca)? {
         roots.add(cert).map_err(|error| {
-            TlsError::file(&settings.ca, format!("it holds what cannot sign certificates ({error}); give a CA's"))
+            TlsError::file(
+                &settings.ca,
+                format!("it holds what cannot sign certificates ({error}); give a CA's"),
+            )
         })?;
     }
     let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
@@ -35,7 +38,10 @@ pub(super) fn verifier(
     }
     let inner = builder.build().map_err(|error| {
         let path = settings.crl.as_deref().unwrap_or(&settings.ca);
-        TlsError::file(path, format!("it cannot be used to judge clients' certificates ({error}); make it again"))
+        TlsError::file(
+            path,
+            format!("it cannot be used to judge clients' certificates ({error}); make it again"),
+        )
     })?;
     if settings.hostnames.is_empty() {
         return Ok(inner);
@@ -53,7 +59,9 @@ pub(super) fn common_name(cert: &CertificateDer<'_>) -> Option<Arc<str>> {
 
 fn name_of(name: &str) -> Result<ServerName<'static>, TlsError> {
     ServerName::try_from(name.to_owned()).map_err(|_| {
-        TlsError(format!("--client-cert-allowed-hostname: {name:?} is not a host's name; write names such as a.example"))
+        TlsError(format!(
+            "--client-cert-allowed-hostname: {name:?} is not a host's name; write names such as a.example"
+        ))
     })
 }
 
@@ -64,7 +72,10 @@ fn revoked(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, Tl
     match lists {
         Ok(lists) if lists.is_empty() && !bytes.is_empty() => Ok(vec![bytes.into()]),
         Ok(lists) if !lists.is_empty() => Ok(lists),
-        _ => Err(TlsError::file(path, "there is no list of revoked certificates in it; it must hold BEGIN X509 CRL")),
+        _ => Err(TlsError::file(
+            path,
+            "there is no list of revoked certificates in it; it must hold BEGIN X509 CRL",
+        )),
     }
 }
 

@@ -35,8 +35,9 @@ pub(super) fn ensure(certificate: &Certificate, now: SystemTime) -> Result<(), T
         return Ok(());
     }
     let until = now + YEAR * *validity_years;
-    let (cert, key) = make(hosts, now, until)
-        .map_err(|error| TlsError(format!("cannot make a certificate for --auto-tls: {error}; give --cert-file")))?;
+    let (cert, key) = make(hosts, now, until).map_err(|error| {
+        TlsError(format!("cannot make a certificate for --auto-tls: {error}; give --cert-file"))
+    })?;
     keep(dir, &cert, &key)?;
     tracing::info!(dir = %dir.display(), "made a certificate; clients can trust its cert.pem");
     Ok(())
@@ -91,7 +92,10 @@ fn keep(dir: &Path, cert: &str, key: &str) -> Result<(), TlsError> {
     let wrong = |path: &Path| {
         let path = path.to_owned();
         move |error: std::io::Error| {
-            TlsError::file(&path, format!("cannot write it ({error}); check that this user may, or give --cert-file"))
+            TlsError::file(
+                &path,
+                format!("cannot write it ({error}); check that this user may, or give --cert-file"),
+            )
         }
     };
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(wrong(dir))?;

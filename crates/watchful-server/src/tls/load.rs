@@ -35,7 +35,9 @@ pub(super) fn server_config(settings: &TlsSettings) -> Result<ServerConfig, TlsE
     };
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions(settings))
-        .map_err(|error| TlsError(format!("the versions and cipher suites of TLS do not fit together: {error}")))?;
+        .map_err(|error| {
+            TlsError(format!("the versions and cipher suites of TLS do not fit together: {error}"))
+        })?;
     let builder = match &settings.clients {
         Some(settings) => builder.with_client_cert_verifier(clients::verifier(settings, provider)?),
         None => builder.with_no_client_auth(),
@@ -47,7 +49,8 @@ pub(super) fn server_config(settings: &TlsSettings) -> Result<ServerConfig, TlsE
 
 fn versions(settings: &TlsSettings) -> Vec<&'static SupportedProtocolVersion> {
     let all = [(TlsVersion::Tls12, &rustls::version::TLS12), (TlsVersion::Tls13, &rustls::version::TLS13)];
-    let is_spoken = |version| version >= settings.version_min && settings.version_max.is_none_or(|max| version <= max);
+    let is_spoken =
+        |version| version >= settings.version_min && settings.version_max.is_none_or(|max| version <= max);
     all.into_iter().filter(|(version, _)| is_spoken(*version)).map(|(_, version)| version).collect()
 }
 
@@ -67,10 +70,15 @@ pub(super) fn certified_key(
         // Some keys cannot be compared; the first handshake tells.
         Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
         Err(rustls::Error::InconsistentKeys(_)) => {
-            let wrong = format!("the key is not that of {}; give the two files that were made together", cert.display());
+            let wrong = format!(
+                "the key is not that of {}; give the two files that were made together",
+                cert.display()
+            );
             Err(TlsError::file(key, wrong))
         }
-        Err(error) => Err(TlsError::file(cert, format!("the certificate cannot be used ({error}); make it again"))),
+        Err(error) => {
+            Err(TlsError::file(cert, format!("the certificate cannot be used ({error}); make it again")))
+        }
     }
 }
 
@@ -79,9 +87,10 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
     let text = read(path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match found {
-        Ok(found) if found.is_empty() => {
-            Err(TlsError::file(path, "there is no certificate in it; it must hold BEGIN CERTIFICATE, which is PEM"))
-        }
+        Ok(found) if found.is_empty() => Err(TlsError::file(
+            path,
+            "there is no certificate in it; it must hold BEGIN CERTIFICATE, which is PEM",
+        )),
         Ok(found) => Ok(found),
         Err(error) => Err(damaged(path, &error)),
     }
@@ -107,10 +116,17 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     use std::io::Read;
 
     let wrong = |error: std::io::Error| {
-        TlsError::file(path, format!("cannot read it ({error}); check the path, and that this user may read it"))
+        TlsError::file(
+            path,
+            format!("cannot read it ({error}); check the path, and that this user may read it"),
+        )
     };
     let mut bytes = Vec::new();
-    std::fs::File::open(path).map_err(wrong)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(wrong)?;
+    std::fs::File::open(path)
+        .map_err(wrong)?
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(wrong)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(TlsError::file(path, "it is larger than 16 MiB; is it the right file?"));
     }

@@ -113,8 +113,12 @@ impl Tls {
                 let looked = tokio::task::spawn_blocking(move || look.upgrade().map(|tls| tls.reload()));
                 match looked.await {
                     Ok(Some(Ok(Reloaded::Unchanged))) => {}
-                    Ok(Some(Ok(Reloaded::Changed))) => tracing::info!("the certificates have changed and were read again"),
-                    Ok(Some(Err(error))) => tracing::error!(%error, "the certificates read before stay in use"),
+                    Ok(Some(Ok(Reloaded::Changed))) => {
+                        tracing::info!("the certificates have changed and were read again")
+                    }
+                    Ok(Some(Err(error))) => {
+                        tracing::error!(%error, "the certificates read before stay in use")
+                    }
                     Ok(None) | Err(_) => return,
                 }
             }

@@ -40,4 +40,3 @@ fn iana(suite: &SupportedCipherSuite) -> String {
 fn offered() -> Vec<String> {
     ALL_CIPHER_SUITES.iter().filter(|suite| suite.tls13().is_none()).map(iana).collect()
 }
-

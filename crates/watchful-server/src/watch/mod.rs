@@ -27,6 +27,7 @@ use tonic::{Request, Response, Status, Streaming};
 use watchful_wire::etcdserverpb::{WatchRequest, watch_server};
 
 use crate::answers as errors;
+use crate::listen::Peer;
 use crate::state::Shared;
 
 /// The id that stands for no watch, or for all of a stream.
@@ -52,7 +53,7 @@ impl watch_server::Watch for Watch {
         &self,
         request: Request<Streaming<WatchRequest>>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let peer = request.remote_addr();
+        let peer = request.extensions().get::<Peer>().and_then(|peer| peer.address);
         let stream = self.shared.store.watch_stream(None).map_err(errors::of)?;
         Ok(Response::new(Answers::new(Arc::clone(&self.shared), stream, request.into_inner(), peer)))
     }

@@ -12,5 +12,3 @@ mod support;
 mod etcdctl;
 
 mod services;
-
-

@@ -1,7 +1,7 @@
 //! A key-value message as stored bytes and as fields: the same on the wire, and the same to read.
 
-use prost::Message;
 use proptest::prelude::*;
+use prost::Message;
 use watchful_wire::KeyValue;
 use watchful_wire::etcdserverpb::RangeResponse;
 

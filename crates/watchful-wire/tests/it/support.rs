@@ -18,9 +18,8 @@ pub(crate) struct Content {
 pub(crate) fn content() -> impl Strategy<Value = Content> {
     let bytes = |from| prop::collection::vec(any::<u8>(), from..200);
     let number = 1..(u64::MAX >> 1);
-    (bytes(1), prop::option::weighted(0.8, bytes(0)), number.clone(), number, any::<i64>()).prop_map(
-        |(key, value, revision, version, lease)| Content { key, value, revision, version, lease },
-    )
+    (bytes(1), prop::option::weighted(0.8, bytes(0)), number.clone(), number, any::<i64>())
+        .prop_map(|(key, value, revision, version, lease)| Content { key, value, revision, version, lease })
 }
 
 impl Content {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use prost::Message;
 use proptest::prelude::*;
+use prost::Message;
 use watchful_revision::Event;
 use watchful_wire::etcdserverpb::ResponseHeader;
 use watchful_wire::{Events, HasEvents, StoredEvents, WatchResponse, encode_events, encoded_events_len};

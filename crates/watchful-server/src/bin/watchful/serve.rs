@@ -1,43 +1,119 @@
-//! Starts the server: `watchful [FLAGS]`, or `watchful serve [FLAGS]`. For now with two flags.
+//! Starts the server: `watchful [FLAGS]`, or `watchful serve [FLAGS]`.
+//!
+//! In this order: read the flags, take the addresses, open the store, accept. So an address that is taken is told before a
+//! folder is made, and clients that come early wait instead of being refused.
 
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use tokio_stream::StreamExt as _;
-use watchful_server::{Server, ServerSettings};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use watchful_server::{Config, Listener, Parsed, Server, Tls, bind, incoming, init_log, ready};
+
+use crate::failure::deepest;
+
+type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Serves until it is told to end. `flags` is what follows the program's name, or the word `serve`.
 pub(crate) fn serve(flags: &[OsString]) -> ExitCode {
-    let served = tokio::runtime::Runtime::new().map_err(Box::from).and_then(|runtime| runtime.block_on(run(flags)));
-    match served {
+    match start(flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "error: {error}");
+            let _ = writeln!(io::stderr(), "error: {}", deepest(&*error));
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run(flags: &[OsString]) -> Result<(), Box<dyn Error>> {
-    let value = |name: &str| {
-        let at = flags.iter().position(|flag| flag == name)?;
-        Some(flags.get(at + 1)?.to_string_lossy().into_owned())
-    };
-    let folder = value("--data-dir").unwrap_or_else(|| "watchful-data".to_owned());
-    let url = value("--listen-client-urls").unwrap_or_else(|| "http://127.0.0.1:2379".to_owned());
-    let listener = tokio::net::TcpListener::bind(url.trim_start_matches("http://")).await?;
-    writeln!(io::stdout(), "ready: watchful serves http://{}", listener.local_addr()?)?;
-    let connections = tokio_stream::wrappers::TcpListenerStream::new(listener).map(|connection| {
-        connection.inspect(|connection| {
-            let _ = connection.set_nodelay(true);
-        })
+fn start(flags: &[OsString]) -> Outcome {
+    match Config::parse(flags.iter().cloned(), std::env::vars_os())? {
+        Parsed::Serve(config) => {
+            init_log(&config.log)?;
+            config.notices.iter().for_each(|notice| tracing::warn!("{notice}"));
+            tokio::runtime::Runtime::new()?.block_on(run(*config))
+        }
+        Parsed::Help(text) | Parsed::Version(text) => Ok(writeln!(io::stdout(), "{}", text.trim_end())?),
+    }
+}
+
+async fn run(mut config: Config) -> Outcome {
+    let stop = on_signals()?;
+    let clients = bind(&config.listen_client)?;
+    let metrics = bind(&config.listen_metrics)?;
+    let tls = config.tls.take().map(Tls::load).transpose()?.map(Arc::new);
+    let urls: Vec<String> = clients.iter().map(|listener| listener.url().to_string()).collect();
+    if config.settings.advertise_client_urls.is_empty() {
+        config.settings.advertise_client_urls.clone_from(&urls);
+    }
+    let settings = config.settings;
+    let folder = settings.data_dir.clone();
+    let server = tokio::task::spawn_blocking(move || Server::open(settings)).await??;
+    if let Some(tls) = &tls {
+        tokio::spawn(tls.follow_files());
+    }
+    let mut serving = serve_all(&server, clients, metrics, tls, &stop);
+    tell_ready(&urls, &folder)?;
+    let mut outcome = Ok(());
+    while let Some(served) = serving.join_next().await {
+        // One that fails takes the others along: half a server is worse than none that is seen to be gone.
+        stop.cancel();
+        outcome = outcome.and(served.map_err(io::Error::other).and_then(|served| served));
+    }
+    ready::stopping();
+    tokio::task::spawn_blocking(move || server.close()).await??;
+    Ok(outcome?)
+}
+
+fn serve_all(
+    server: &Server,
+    clients: Vec<Listener>,
+    metrics: Vec<Listener>,
+    tls: Option<Arc<Tls>>,
+    stop: &CancellationToken,
+) -> JoinSet<io::Result<()>> {
+    let mut serving = JoinSet::new();
+    let connections =
+        |listener: Listener| incoming(listener, tls.clone(), Arc::clone(&server.shared().counts));
+    for listener in clients {
+        let (server, connections, stop) = (server.clone(), connections(listener), stop.clone());
+        serving.spawn(async move { server.serve(connections, stop.cancelled_owned()).await });
+    }
+    for listener in metrics {
+        let (server, connections) = (server.clone(), connections(listener));
+        serving.spawn(async move { server.serve_metrics(connections).await });
+    }
+    serving
+}
+
+/// The line that says where, and one to try.
+fn tell_ready(urls: &[String], folder: &std::path::Path) -> io::Result<()> {
+    let all = urls.join(", ");
+    let mut out = io::stdout().lock();
+    writeln!(out, "ready: watchful serves {all} from the folder {}", folder.display())?;
+    if let Some(url) = urls.first() {
+        writeln!(out, "try:   etcdctl --endpoints={url} put hello world")?;
+    }
+    out.flush()?;
+    ready::ready(&format!("serving {all}"));
+    Ok(())
+}
+
+/// Cancelled when the program is told to end: by the system (SIGTERM) or by a person (Ctrl-C).
+fn on_signals() -> io::Result<CancellationToken> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("told to end: finishing what was accepted");
+        stopping.cancel();
     });
-    let server = Server::open(ServerSettings::new(folder))?;
-    let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    server.serve(connections, async move {
-            term.recv().await;
-        }).await?;
-    Ok(server.close()?)
+    Ok(stop)
 }

@@ -54,7 +54,9 @@ impl Values {
         let _ = self.buffer.split_to(space);
         match self.buffer.first() {
             None | Some(b'{') => Ok(()),
-            Some(_) => Err(Status::invalid_argument("a stream's request is JSON objects, one after the other")),
+            Some(_) => {
+                Err(Status::invalid_argument("a stream's request is JSON objects, one after the other"))
+            }
         }
     }
 

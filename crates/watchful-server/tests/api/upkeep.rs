@@ -1,0 +1,111 @@
+//! Status, alarms, copies, hashes, and what a restart finds.
+
+use sha2::{Digest, Sha256};
+use tonic::Code;
+use watchful_wire::etcdserverpb::alarm_request::AlarmAction;
+use watchful_wire::etcdserverpb::{
+    AlarmRequest, AlarmType, CompactionRequest, DefragmentRequest, HashKvRequest, LeaseGrantRequest, PutRequest,
+    RangeRequest, SnapshotRequest, StatusRequest,
+};
+
+use crate::support::TestServer;
+
+fn alarm(action: AlarmAction, alarm: AlarmType) -> AlarmRequest {
+    AlarmRequest { action: action.into(), member_id: 0, alarm: alarm.into() }
+}
+
+/// Past the quota the alarm is raised; it stays over a restart, refuses puts and leases, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_alarm_stays_until_it_is_disarmed() {
+    let small = |mut settings: watchful_server::ServerSettings| {
+        settings.store =
+            settings.store.with_quota_bytes(200_000).with_durability(watchful::Durability::Unsynced);
+        settings
+    };
+    let server = TestServer::start_with(small).await;
+    let put = || PutRequest { key: "k".into(), value: vec![0; 4_000].into(), ..PutRequest::default() };
+    let refused = loop {
+        if let Err(refused) = server.kv().put(put()).await {
+            break refused;
+        }
+    };
+    let no_space = (Code::ResourceExhausted, "etcdserver: mvcc: database space exceeded");
+    assert_eq!((refused.code(), refused.message()), no_space);
+
+    let server = TestServer::start_in(server.stop().await, small).await;
+    let status = server.maintenance().status(StatusRequest {}).await.unwrap().into_inner();
+    let member = status.header.unwrap().member_id;
+    assert_eq!(status.errors, [format!("memberID:{member} alarm:NOSPACE ")]);
+    let lease = LeaseGrantRequest { id: 1, ttl: 10 };
+    assert_eq!(server.lease().lease_grant(lease).await.unwrap_err().message(), no_space.1);
+    server.kv().range(RangeRequest { key: "k".into(), ..RangeRequest::default() }).await.unwrap();
+    let revision = status.header.unwrap().revision;
+    server.kv().compact(CompactionRequest { revision, physical: true }).await.unwrap();
+    assert_eq!(server.kv().put(put()).await.unwrap_err().message(), no_space.1, "there is room, and the alarm");
+
+    let disarm = alarm(AlarmAction::Deactivate, AlarmType::Nospace);
+    let disarmed = server.maintenance().alarm(disarm).await.unwrap().into_inner();
+    assert_eq!(disarmed.alarms.len(), 1);
+    server.kv().put(put()).await.unwrap();
+    let server = TestServer::start_in(server.stop().await, small).await;
+    let get = alarm(AlarmAction::Get, AlarmType::None);
+    assert_eq!(server.maintenance().alarm(get).await.unwrap().into_inner().alarms, []);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_is_a_store_with_its_hash_behind_it() {
+    let server = TestServer::start().await;
+    for number in 0..200 {
+        server.put(&format!("key/{number}"), vec![b'v'; 3_000]).await;
+    }
+    let mut parts = server.maintenance().snapshot(SnapshotRequest {}).await.unwrap().into_inner();
+    let (mut file, mut remaining) = (Vec::new(), u64::MAX);
+    while let Some(part) = parts.message().await.unwrap() {
+        file.extend_from_slice(&part.blob);
+        assert!(part.remaining_bytes < remaining, "it counts down");
+        remaining = part.remaining_bytes;
+    }
+    assert_eq!(remaining, 0);
+    let (store, trailer) = file.split_at(file.len() - Sha256::output_size());
+    assert_eq!(Sha256::digest(store).as_slice(), trailer);
+
+    let folder = tempfile::tempdir().unwrap();
+    let (backup, restored) = (folder.path().join("backup"), folder.path().join("restored"));
+    std::fs::write(&backup, store).unwrap();
+    watchful::restore(&backup, &restored).unwrap();
+    let copy = watchful::Store::open(&restored, watchful::Settings::default()).unwrap();
+    assert_eq!(copy.get("key/199").unwrap().unwrap().value(), vec![b'v'; 3_000]);
+    let leftovers: Vec<_> = std::fs::read_dir(&server.server.shared().settings.data_dir)
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("snapshot-"))
+        .collect();
+    assert!(leftovers.is_empty(), "{leftovers:?}");
+    server.stop().await;
+}
+
+/// The same history has the same hash, before and after the compacted rows are gone and the file was rewritten.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hash_is_of_the_history() {
+    let (one, two) = (TestServer::start().await, TestServer::start().await);
+    for number in 0..100 {
+        for server in [&one, &two] {
+            server.put(&format!("key/{}", number % 7), format!("{number}")).await;
+        }
+    }
+    let hash = |server: &TestServer, revision| {
+        let mut maintenance = server.maintenance();
+        async move { maintenance.hash_kv(HashKvRequest { revision }).await.unwrap().into_inner() }
+    };
+    let at_50 = hash(&one, 50).await;
+    assert_eq!((at_50.hash, at_50.hash_revision), (hash(&two, 50).await.hash, 50));
+    assert_ne!(at_50.hash, hash(&one, 51).await.hash);
+    for (server, physical) in [(&one, true), (&two, false)] {
+        server.kv().compact(CompactionRequest { revision: 60, physical }).await.unwrap();
+    }
+    one.maintenance().defragment(DefragmentRequest {}).await.unwrap();
+    assert_eq!(hash(&one, 0).await.hash, hash(&two, 0).await.hash);
+    assert_eq!(hash(&one, 0).await.compact_revision, 60);
+    one.stop().await;
+    two.stop().await;
+}
