@@ -1,20 +1,20 @@
 //! The backend: one folder, one data file, its tables.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
-use heed::MdbError;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
+use crate::defragment::remove_leftover;
 use crate::environment::{DATA_FILE, Environment};
 use crate::error::BackendError;
 use crate::file::{check_file, verify_file};
 use crate::folder::Folder;
 use crate::read::ReadTxn;
+use crate::seats::Seats;
 use crate::settings::BackendSettings;
 use crate::write::WriteTxn;
 
@@ -53,11 +53,12 @@ pub struct Table(pub(crate) usize);
 pub struct BackendStats {
     /// See [`Backend::used_bytes`].
     pub used_bytes: u64,
-    /// The length of the data file. It grows and never shrinks; pages that were freed are used again.
+    /// The length of the data file. It grows, since pages that were freed are used again and not given back; it shrinks
+    /// when it is [defragmented](Backend::defragment).
     pub file_bytes: u64,
     /// The most the data file may grow to.
     pub map_bytes: usize,
-    /// The number of the last commit. It counts up by one, and from one again in a copy.
+    /// The number of the last commit. It counts up by one, and from one again in a copy and when it is defragmented.
     pub commits: u64,
     /// How many read transactions are open.
     pub readers: u32,
@@ -70,19 +71,20 @@ pub struct BackendStats {
 
 /// What all clones of a backend and its transactions share. The order of the fields is the order of closing: the
 /// folder's lock goes last.
+///
+/// Locks are taken in the order of `copying`, `turn`, `seats`.
 pub(crate) struct Shared {
-    environment: Environment,
-    /// Set when LMDB has given up `environment`: reads go here from then on.
-    read_only: OnceLock<Environment>,
+    pub(crate) seats: Seats,
+    /// Held for reading by each copy, for writing by a defragmentation: they wait for each other.
+    pub(crate) copying: RwLock<()>,
     /// Held for the life of a write transaction, until its outcome is recorded here. LMDB has a writer lock of its own,
     /// but lets the next writer in before a failed commit could be noted.
     pub(crate) turn: Mutex<()>,
     poisoned: AtomicBool,
     used_bytes: AtomicU64,
-    /// How many open read transactions look at each commit. LMDB tells of its readers only as text.
-    pub(crate) readers: Mutex<BTreeMap<u64, u32>>,
-    settings: BackendSettings,
-    folder: Folder,
+    pub(crate) names: Vec<&'static str>,
+    pub(crate) settings: BackendSettings,
+    pub(crate) folder: Folder,
 }
 
 impl Backend {
@@ -121,6 +123,7 @@ impl Backend {
     ) -> Result<Self, BackendError> {
         let folder = Folder::lock(dir)?;
         let was_made = folder.was_made()?;
+        remove_leftover(folder.path());
         let is_there = folder.verify_data_file(was_made, tables)?;
         if is_there && must_check(&folder.data_file()) {
             refuse_damage(&folder.data_file())?;
@@ -130,12 +133,12 @@ impl Backend {
             folder.mark_made()?;
         }
         let shared = Shared {
-            environment,
-            read_only: OnceLock::new(),
+            seats: Seats::new(environment),
+            copying: RwLock::new(()),
             turn: Mutex::new(()),
             poisoned: AtomicBool::new(false),
             used_bytes: AtomicU64::new(0),
-            readers: Mutex::default(),
+            names: tables.to_vec(),
             settings: settings.clone(),
             folder,
         };
@@ -152,7 +155,7 @@ impl Backend {
     /// The table `name`, if it was named at [`open`](Self::open).
     #[must_use]
     pub fn table(&self, name: &str) -> Option<Table> {
-        self.shared.environment.names.iter().position(|own| *own == name).map(Table)
+        self.shared.names.iter().position(|own| *own == name).map(Table)
     }
 
     /// Begins to read: a view of the newest commit that later commits do not change.
@@ -185,7 +188,7 @@ impl Backend {
     pub fn sync(&self) -> Result<(), BackendError> {
         let _turn = self.shared.turn.lock();
         self.shared.refuse_if_poisoned()?;
-        let environment = &self.shared.environment;
+        let environment = self.shared.seats.lock().writable()?;
         environment.env.force_sync().map_err(|error| {
             self.shared.poison();
             environment.error("forcing commits to the disk", error)
@@ -204,14 +207,18 @@ impl Backend {
     /// What the backend takes up, and who reads it. Costs a system call and a short lock.
     #[must_use]
     pub fn stats(&self) -> BackendStats {
-        let info = self.shared.environment.env.info();
-        let commits = info.last_txn_id as u64;
-        let readers = self.shared.readers.lock();
+        let file_bytes = fs::metadata(self.shared.folder.data_file()).map_or(0, |data| data.len());
+        let seats = self.shared.seats.lock();
+        let (commits, map_bytes) = seats.environment().map_or((0, 0), |environment| {
+            let info = environment.env.info();
+            (info.last_txn_id as u64, info.map_size)
+        });
+        let readers = seats.readers();
         let oldest = readers.keys().next().copied();
         BackendStats {
             used_bytes: self.used_bytes(),
-            file_bytes: fs::metadata(self.shared.folder.data_file()).map_or(0, |data| data.len()),
-            map_bytes: info.map_size,
+            file_bytes,
+            map_bytes,
             commits,
             readers: readers.values().sum(),
             oldest_reader_lag: oldest.map_or(0, |oldest| commits.saturating_sub(oldest)),
@@ -227,28 +234,18 @@ impl fmt::Debug for Backend {
 }
 
 impl Shared {
-    /// The environment to write to.
-    pub(crate) fn writable(&self) -> &Environment {
-        &self.environment
-    }
-
-    /// The environment to read from: the one that is written, unless LMDB has given it up.
-    pub(crate) fn readable(&self) -> &Environment {
-        self.read_only.get().unwrap_or(&self.environment)
-    }
-
     /// Opens the data file anew, for reading alone, after LMDB has given the environment up. Transactions that read the
     /// old one go on: their pages stay mapped, and nobody writes any more.
-    pub(crate) fn reopen_read_only(&self) -> Result<&Environment, BackendError> {
+    pub(crate) fn reopen_read_only(&self) -> Result<(), BackendError> {
         let _turn = self.turn.lock();
         self.poison();
-        if let Some(environment) = self.read_only.get() {
-            return Ok(environment);
+        if !self.seats.lock().has_read_only() {
+            let data_file = self.folder.data_file();
+            verify_file(&data_file, &self.names)?;
+            let environment = Environment::open_read_only(&data_file, &self.settings, &self.names)?;
+            self.seats.lock().set_read_only(environment);
         }
-        let (data_file, names) = (&self.environment.data_file, &self.environment.names);
-        verify_file(data_file, names)?;
-        let environment = Environment::open_read_only(data_file, &self.settings, names)?;
-        Ok(self.read_only.get_or_init(|| environment))
+        Ok(())
     }
 
     pub(crate) fn poison(&self) {
@@ -267,8 +264,9 @@ impl Shared {
         self.used_bytes.store(used_bytes, Ordering::Relaxed);
     }
 
-    fn measure(&self) -> Result<(), BackendError> {
-        let environment = &self.environment;
+    /// The caller is opening the backend, or has the turn to write.
+    pub(crate) fn measure(&self) -> Result<(), BackendError> {
+        let environment = self.seats.lock().writable()?;
         let used_bytes = environment.read().and_then(|txn| environment.used_bytes(&txn));
         self.set_used_bytes(used_bytes.map_err(|error| environment.error("measuring the store", error))?);
         Ok(())
@@ -284,9 +282,4 @@ fn refuse_damage(path: &Path) -> Result<(), BackendError> {
         Some(first) if more == 0 => Err(damaged(first.to_string())),
         Some(first) => Err(damaged(format!("{first}, and {more} more"))),
     }
-}
-
-/// Whether LMDB says that it has given the environment up.
-pub(crate) fn says_broken(error: &heed::Error) -> bool {
-    matches!(error, heed::Error::Mdb(MdbError::Panic))
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use heed::CompactionOption;
 
 use crate::backend::Backend;
+use crate::environment::Environment;
 use crate::error::BackendError;
 use crate::folder::sync_folder;
 
@@ -15,9 +16,10 @@ impl Backend {
     /// Writes a copy of the newest commit to the new file `to`, and tells how long it is. Put as `data.mdb` into an
     /// empty folder, it is a store.
     ///
-    /// Writers go on meanwhile. The copy is a long read, so the file grows by what is written until it ends. It goes to a
-    /// file beside the target first and gets its name when it is whole and on the disk: a copy that is broken off
-    /// leaves at most that file, whose name ends in `.partial`, and the next copy to the same target replaces it.
+    /// Writers go on meanwhile. The copy is a long read, so the file grows by what is written until it ends. It waits for
+    /// a [defragmentation](Self::defragment) that is under way. It goes to a file beside the target first and gets its
+    /// name when it is whole and on the disk: a copy that is broken off leaves at most that file, whose name ends in
+    /// `.partial`, and the next copy to the same target replaces it.
     ///
     /// # Errors
     ///
@@ -28,28 +30,21 @@ impl Backend {
             return Err(exists());
         }
         let partial = Partial::beside(to);
-        let bytes = self.write_copy(&partial)?;
+        let bytes = {
+            let _copying = self.shared.copying.read();
+            let environment = self.shared.seats.lock().readable()?;
+            partial.write(&environment)?
+        };
         partial.publish(to).map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => exists(),
             _ => BackendError::Io { what: "naming the copy", source },
         })?;
         Ok(bytes)
     }
-
-    fn write_copy(&self, partial: &Partial) -> Result<u64, BackendError> {
-        let io_error = |source| BackendError::Io { what: "writing the copy", source };
-        let mut file = File::create(&partial.path)
-            .map_err(|source| BackendError::NotWritable { path: partial.path.clone(), source })?;
-        let environment = self.shared.readable();
-        let copied = environment.env.copy_to_file(&mut file, CompactionOption::Enabled);
-        copied.map_err(|error| environment.error("copying the store", error))?;
-        file.sync_all().map_err(io_error)?;
-        Ok(file.metadata().map_err(io_error)?.len())
-    }
 }
 
 /// A copy that has no name yet. It is removed when it is dropped.
-struct Partial {
+pub(crate) struct Partial {
     path: PathBuf,
 }
 
@@ -58,6 +53,25 @@ impl Partial {
         let mut name = OsString::from(to);
         name.push(".partial");
         Self { path: name.into() }
+    }
+
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the newest commit of the environment and forces it to the disk. Tells how long it is.
+    pub(crate) fn write(&self, environment: &Environment) -> Result<u64, BackendError> {
+        let io_error = |source| BackendError::Io { what: "writing the copy", source };
+        let mut file = File::create(&self.path)
+            .map_err(|source| BackendError::NotWritable { path: self.path.clone(), source })?;
+        let copied = environment.env.copy_to_file(&mut file, CompactionOption::Enabled);
+        copied.map_err(|error| environment.error("copying the store", error))?;
+        file.sync_all().map_err(io_error)?;
+        Ok(file.metadata().map_err(io_error)?.len())
     }
 
     /// Gives it the name `to`, unless something has that name by now.

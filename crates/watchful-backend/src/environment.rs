@@ -21,7 +21,6 @@ pub(crate) const DATA_FILE: &str = "data.mdb";
 pub(crate) struct Environment {
     pub(crate) env: Env<WithoutTls>,
     pub(crate) tables: Vec<RawTable>,
-    pub(crate) names: Vec<&'static str>,
     pub(crate) data_file: PathBuf,
     pub(crate) readers_max: u32,
 }
@@ -94,7 +93,7 @@ impl Environment {
         let opened = unsafe { options.open(path) };
         let env = opened.map_err(|error| open_error(path, error))?;
         let readers_max = settings.readers_max;
-        Ok(Self { env, tables: Vec::new(), names: names.to_vec(), data_file, readers_max })
+        Ok(Self { env, tables: Vec::new(), data_file, readers_max })
     }
 
     /// Through heed's own door for this: it lets one thread at a time open tables, as LMDB demands.

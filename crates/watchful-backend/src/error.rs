@@ -5,6 +5,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The cause below this crate: an error of LMDB, as text.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +87,22 @@ pub enum BackendError {
     /// A commit ended with its outcome unknown, so nothing more is written until the store is opened anew.
     #[error("writing has stopped after a commit whose outcome is unknown: open the store again to find out")]
     Poisoned,
+    /// The data file could not be exchanged for a smaller one, because read transactions did not end. Nothing has
+    /// changed.
+    #[error("read transactions did not end in {} s, so nothing was changed: end them and try again", waited.as_secs())]
+    Busy {
+        /// How long they were waited for.
+        waited: Duration,
+    },
+    /// The data file could not be opened again when it had been exchanged for a smaller one. Everything committed is in
+    /// it; nothing can be read or written before the store is opened anew.
+    #[error(
+        "the data file could not be opened again, so nothing can be read or written: {reason}; open the store again"
+    )]
+    Lost {
+        /// Why.
+        reason: String,
+    },
     /// [`append`](crate::WriteTxn::append) was given a key that is not after the table's last. Nothing changed, and the
     /// transaction can go on.
     #[error("the key to append is not after the last key of its table")]

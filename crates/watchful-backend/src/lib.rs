@@ -5,8 +5,8 @@
 //! know what LMDB expects of its callers.
 //!
 //! **What it is not for:** it does not know what keys and values mean; a revision or a key of a user is bytes to it. It
-//! starts no thread and reads no clock. It is for local disks on Unix: not for network file systems, and a backend does
-//! not survive `fork`.
+//! starts no thread, and reads no clock but to bound a wait. It is for local disks on Unix: not for network file systems,
+//! and a backend does not survive `fork`.
 //!
 //! # Invariants
 //!
@@ -17,7 +17,8 @@
 //!   are refused until the store is opened anew, and reads go on.
 //! - The map is as large as [`BackendSettings::map_bytes`] says, from the first to the last moment. It is the bound on
 //!   the file's size; at it a write ends with `NoSpace` and is taken back whole.
-//! - Freed pages are used again, but not while a read transaction is open that began before they were freed.
+//! - Freed pages are used again, but not while a read transaction is open that began before they were freed. Only
+//!   [`Backend::defragment`] gives them back to the disk.
 //! - No type of LMDB or heed is in a signature.
 //!
 //! # What it costs
@@ -66,7 +67,11 @@ mod range;
 
 mod copy;
 
+mod defragment;
+
 mod environment;
+
+mod seats;
 
 mod folder;
 
@@ -75,6 +80,7 @@ mod disk;
 mod file;
 
 pub use backend::{Backend, BackendStats, Table};
+pub use defragment::Defragmented;
 pub use error::{BackendError, CommitError, EngineError};
 pub use file::{CheckError, CheckReport, DamagedValue, Problem, TableReport, check_file, check_file_with};
 pub use range::{Range, RevRange};

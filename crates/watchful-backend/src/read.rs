@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use heed::{RoTxn, WithoutTls};
 
-use crate::backend::{Shared, Table, says_broken};
+use crate::backend::{Shared, Table};
 use crate::environment::Environment;
 use crate::error::BackendError;
 use crate::range::{Range, RevRange};
+use crate::seats::NotSeated;
 
 /// A view of one commit, which later commits do not change. It can be sent to another thread, and keeps the backend
 /// open.
@@ -21,39 +22,37 @@ use crate::range::{Range, RevRange};
 /// must_be_send(backend.read()?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// The fields are dropped in their order, so a seat is given up when nothing is held of the environment any more.
 pub struct ReadTxn {
     txn: RoTxn<'static, WithoutTls>,
+    environment: Arc<Environment>,
     seat: Seat,
 }
 
-/// A reader's place in the list of readers, given up when it is dropped. It keeps the backend open: the fields of
-/// [`ReadTxn`] are dropped in order, so the transaction has ended by then.
+/// A reader's place among the readers, given up when it is dropped. It keeps the backend open.
 struct Seat {
     shared: Arc<Shared>,
     commit: u64,
-    on_read_only: bool,
 }
 
 impl ReadTxn {
     pub(crate) fn begin(shared: &Arc<Shared>) -> Result<Self, BackendError> {
-        let mut environment = shared.readable();
-        let mut begun = environment.read();
-        if begun.as_ref().is_err_and(says_broken) {
-            environment = shared.reopen_read_only()?;
-            begun = environment.read();
+        let mut seated = shared.seats.enter();
+        if matches!(seated, Err(NotSeated::Broken)) {
+            shared.reopen_read_only()?;
+            seated = shared.seats.enter();
         }
-        let txn = begun.map_err(|error| environment.error("beginning to read", error))?;
-        let on_read_only = !std::ptr::eq(environment, shared.writable());
-        let seat = Seat::take(shared, txn.id() as u64, on_read_only);
-        Ok(Self { txn, seat })
-    }
-
-    fn environment(&self) -> &Environment {
-        if self.seat.on_read_only { self.seat.shared.readable() } else { self.seat.shared.writable() }
+        let (txn, environment) = seated.map_err(|refused| match refused {
+            NotSeated::Broken => BackendError::Poisoned,
+            NotSeated::Failed(error) => error,
+        })?;
+        let seat = Seat { shared: Arc::clone(shared), commit: txn.id() as u64 };
+        Ok(Self { txn, environment, seat })
     }
 
     fn view(&self) -> View<'_> {
-        View { txn: &self.txn, environment: self.environment() }
+        View { txn: &self.txn, environment: &self.environment }
     }
 
     /// The number of the commit this looks at.
@@ -69,22 +68,9 @@ impl fmt::Debug for ReadTxn {
     }
 }
 
-impl Seat {
-    fn take(shared: &Arc<Shared>, commit: u64, on_read_only: bool) -> Self {
-        *shared.readers.lock().entry(commit).or_default() += 1;
-        Self { shared: Arc::clone(shared), commit, on_read_only }
-    }
-}
-
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut readers = self.shared.readers.lock();
-        if let Some(count) = readers.get_mut(&self.commit) {
-            *count -= 1;
-            if *count == 0 {
-                readers.remove(&self.commit);
-            }
-        }
+        self.shared.seats.leave(self.commit);
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::marker::PhantomData;
 use std::ops::RangeBounds;
+use std::sync::Arc;
 
 use heed::{MdbError, PutFlags, RwTxn};
 use parking_lot::MutexGuard;
 
 use crate::backend::{Shared, Table};
+use crate::environment::Environment;
 use crate::error::{BackendError, CommitError, EngineError};
 use crate::read::{KEY_LEN_MAX, View, reading};
 
@@ -20,22 +22,35 @@ use crate::read::{KEY_LEN_MAX, View, reading};
 /// fn must_be_send(_: impl Send) {}
 /// must_be_send(backend.write().unwrap());
 /// ```
+///
+/// The fields are dropped in their order: the transaction before the environment it borrows, and the turn last, since
+/// whoever takes it next may close the environment.
 pub struct WriteTxn<'b> {
-    txn: RwTxn<'b>,
+    /// It borrows `environment`, whatever its lifetime says: see `begin`.
+    txn: RwTxn<'static>,
+    environment: Arc<Environment>,
     shared: &'b Shared,
     no_space: bool,
-    _turn: MutexGuard<'b, ()>,
+    turn: MutexGuard<'b, ()>,
     /// Not `Send`, whatever the fields above may be.
     _thread: PhantomData<*const ()>,
 }
 
 impl<'b> WriteTxn<'b> {
+    #[expect(unsafe_code, reason = "no type can say that a field borrows from the one beside it")]
     pub(crate) fn begin(shared: &'b Shared) -> Result<Self, BackendError> {
         let turn = shared.turn.lock();
+        let environment = shared.seats.lock().writable()?;
         shared.refuse_if_poisoned()?;
-        let environment = shared.writable();
-        let txn = environment.write().map_err(|error| environment.error("beginning to write", error))?;
-        Ok(Self { txn, shared, no_space: false, _turn: turn, _thread: PhantomData })
+        // SAFETY: the environment outlives the transaction that is begun with this reference. Its memory is that of the
+        // `Arc`, which does not move when this value does. The transaction is kept beside a clone of the `Arc` and before
+        // it in the order of fields, so it is dropped first; `commit` consumes it before it drops the clone; and nothing
+        // gives it out for longer than this value is borrowed. Whoever takes an environment out of its `Arc`
+        // (`Seats::exchange`) does so as its last owner.
+        let borrowed: &'static Environment = unsafe { &*Arc::as_ptr(&environment) };
+        let begun = borrowed.write();
+        let txn = begun.map_err(|error| environment.error("beginning to write", error))?;
+        Ok(Self { txn, environment, shared, no_space: false, turn, _thread: PhantomData })
     }
 
     /// Sets `key` to `value`.
@@ -67,7 +82,7 @@ impl<'b> WriteTxn<'b> {
         value: &[u8],
     ) -> Result<(), BackendError> {
         check_key(key)?;
-        let table = &self.shared.writable().tables[table.0];
+        let table = &self.environment.tables[table.0];
         table.put_with_flags(&mut self.txn, flags, key, value).map_err(|error| self.error("writing", error))
     }
 
@@ -81,7 +96,7 @@ impl<'b> WriteTxn<'b> {
         if check_key(key).is_err() {
             return Ok(false);
         }
-        let table = &self.shared.writable().tables[table.0];
+        let table = &self.environment.tables[table.0];
         table.delete(&mut self.txn, key).map_err(|error| self.error("deleting", error))
     }
 
@@ -91,7 +106,7 @@ impl<'b> WriteTxn<'b> {
     ///
     /// As [`delete`](Self::delete).
     pub fn delete_range(&mut self, table: Table, range: impl RangeBounds<[u8]>) -> Result<u64, BackendError> {
-        let table = &self.shared.writable().tables[table.0];
+        let table = &self.environment.tables[table.0];
         let deleted = table.delete_range(&mut self.txn, &crate::range::as_pair(&range));
         deleted.map(|count| count as u64).map_err(|error| self.error("deleting", error))
     }
@@ -103,8 +118,8 @@ impl<'b> WriteTxn<'b> {
     ///
     /// [`BackendError::TransactionFailed`] when it has.
     pub fn used_bytes(&self) -> Result<u64, BackendError> {
-        let environment = self.shared.writable();
-        environment.used_bytes(&self.txn).map_err(|error| environment.error("measuring", error))
+        let used_bytes = self.environment.used_bytes(&self.txn);
+        used_bytes.map_err(|error| self.environment.error("measuring", error))
     }
 
     /// Makes everything this transaction did valid at once, and, when the durability is
@@ -114,23 +129,22 @@ impl<'b> WriteTxn<'b> {
     ///
     /// [`CommitError`] tells whether the transaction was taken back whole or its outcome is unknown.
     pub fn commit(self) -> Result<(), CommitError> {
-        let Self { txn, shared, no_space, _turn, .. } = self;
+        let Self { txn, environment, shared, no_space, turn, .. } = self;
         // Measured before, as nothing can be asked of a transaction that is gone. The commit itself changes only the
         // lists of tables and of free pages.
-        let used_bytes = shared.writable().used_bytes(&txn);
-        match txn.commit() {
-            Ok(()) => {
-                if let Ok(used_bytes) = used_bytes {
-                    shared.set_used_bytes(used_bytes);
-                }
-                Ok(())
-            }
-            Err(error) => Err(shared.failed_commit(error, no_space)),
+        let used_bytes = environment.used_bytes(&txn);
+        let committed = txn.commit().map_err(|error| shared.failed_commit(&environment, error, no_space));
+        if let (Ok(()), Ok(used_bytes)) = (&committed, used_bytes) {
+            shared.set_used_bytes(used_bytes);
         }
+        // In this order: whoever takes the turn next may close the environment.
+        drop(environment);
+        drop(turn);
+        committed
     }
 
     fn view(&self) -> View<'_> {
-        View { txn: &self.txn, environment: self.shared.writable() }
+        View { txn: &self.txn, environment: &self.environment }
     }
 
     #[cold]
@@ -138,12 +152,12 @@ impl<'b> WriteTxn<'b> {
         if matches!(error, heed::Error::Mdb(MdbError::KeyExist)) {
             return BackendError::NotLast;
         }
-        let error = self.shared.writable().error(what, error);
+        let error = self.environment.error(what, error);
         match error {
             BackendError::NoSpace { .. } => self.no_space = true,
             // What made it fail is of more use than that it failed.
             BackendError::TransactionFailed if self.no_space => {
-                return BackendError::NoSpace { map_bytes: self.shared.writable().map_bytes() };
+                return BackendError::NoSpace { map_bytes: self.environment.map_bytes() };
             }
             _ => {}
         }
@@ -156,16 +170,21 @@ reading!(WriteTxn<'_>);
 impl Shared {
     /// What a failed commit means. The caller still holds the write turn.
     #[cold]
-    fn failed_commit(&self, error: heed::Error, no_space_before: bool) -> CommitError {
+    fn failed_commit(
+        &self,
+        environment: &Environment,
+        error: heed::Error,
+        no_space_before: bool,
+    ) -> CommitError {
         let no_space = match &error {
             heed::Error::Mdb(MdbError::MapFull) => true,
             heed::Error::Mdb(MdbError::BadTxn) => no_space_before,
-            heed::Error::Io(source) => self.writable().is_want_of_room(source),
+            heed::Error::Io(source) => environment.is_want_of_room(source),
             _ => false,
         };
         let before_writing = matches!(&error, heed::Error::Mdb(found) if *found != MdbError::Panic);
         let source = EngineError::from(error);
-        if before_writing || no_space && !self.writable().is_broken() {
+        if before_writing || no_space && !environment.is_broken() {
             return if no_space {
                 CommitError::NoSpace { source }
             } else {

@@ -139,7 +139,7 @@ pub use request::{
 
 pub use restore::restore_backup;
 pub use settings::{Durability, MvccSettings};
-pub use stats::MvccStats;
+pub use stats::{Defragmented, MvccStats};
 pub use store::{Mvcc, OpenReport};
 pub use txn::Txn;
 pub use view::{ReadView, Scan};

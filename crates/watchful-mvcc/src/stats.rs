@@ -32,7 +32,8 @@ pub struct MvccStats {
     pub used_bytes: u64,
     /// The quota.
     pub quota_bytes: u64,
-    /// The length of the data file. It never shrinks; freed pages are used again.
+    /// The length of the data file. Freed pages are used again, so it shrinks only when it is
+    /// [defragmented](crate::Mvcc::defragment).
     pub file_bytes: u64,
     /// The most the data file may grow to.
     pub map_bytes: u64,
@@ -42,6 +43,16 @@ pub struct MvccStats {
     pub oldest_reader_lag: u64,
     /// Whether writes are refused because the outcome of a commit is unknown.
     pub is_poisoned: bool,
+}
+
+/// What [`Mvcc::defragment`](crate::Mvcc::defragment) did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Defragmented {
+    /// How long the data file was.
+    pub bytes_before: u64,
+    /// How long it is.
+    pub bytes_after: u64,
 }
 
 /// What the writer knows and others may ask without waiting for it.

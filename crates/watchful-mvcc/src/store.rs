@@ -12,7 +12,7 @@ use crate::format::Tables;
 use crate::group::{Group, Writer};
 use crate::index::KeyIndex;
 use crate::lease::{LeaseInfo, Leases};
-use crate::stats::{Gauges, MvccStats};
+use crate::stats::{Defragmented, Gauges, MvccStats};
 use crate::view::ReadView;
 use crate::{MvccError, MvccSettings, open};
 
@@ -185,6 +185,20 @@ impl Mvcc {
     /// `TargetExists`, or what the backend said.
     pub fn backup(&self, to: &Path) -> Result<u64, MvccError> {
         Ok(self.inner.backend.copy_compact(to)?)
+    }
+
+    /// Makes the data file as small as it can be, by exchanging it for a copy of itself without the free pages. Writers
+    /// wait until it is done; readers go on, but for the last moment. The disk needs room for the copy.
+    ///
+    /// A thread that has the turn to write and calls this waits for ever.
+    ///
+    /// # Errors
+    ///
+    /// What the backend said: that reads did not end in time, or that there is no room. Nothing has changed then, unless it
+    /// says that the file could not be opened again: then everything is refused until the store is opened anew.
+    pub fn defragment(&self) -> Result<Defragmented, MvccError> {
+        let done = self.inner.backend.defragment()?;
+        Ok(Defragmented { bytes_before: done.bytes_before, bytes_after: done.bytes_after })
     }
 
     /// Forces everything that was committed to the disk, for the durabilities that do not.

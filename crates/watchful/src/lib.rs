@@ -114,7 +114,7 @@ pub use txn::{Committed, Txn};
 pub use view::View;
 pub use watch::{Answer, Elapsed, Listed, Update, Watch, WatchControl, WatchOptions, WatchStream};
 pub use watchful_mvcc::{
-    Compare, CompareResult, CompareTarget, Deleted, Durability, MvccStats, NOTE_NAME_BYTES_MAX,
+    Compare, CompareResult, CompareTarget, Defragmented, Deleted, Durability, MvccStats, NOTE_NAME_BYTES_MAX,
     NOTE_VALUE_BYTES_MAX, Note, OpResponse, PutOptions, RangeOptions, RangeResult, RequestOp, SortOrder,
     SortTarget, StoreHash, TxnRequest, TxnResponse,
 };

@@ -1,7 +1,9 @@
-//! What whoever runs a store asks of it: whether two are the same, and whether the room that a compaction frees is free.
+//! What whoever runs a store asks of it: whether two are the same, and that the room that a compaction frees is free, for
+//! the store and for the disk.
 
-use watchful_mvcc::StoreHash;
+use watchful_mvcc::{Defragmented, StoreHash};
 
+use crate::commit::is_leading;
 use crate::{Answer, Error, Store};
 
 impl Store {
@@ -40,5 +42,26 @@ impl Store {
     /// why nothing can be deleted, such as [`Error::NoSpace`] or [`Error::OutcomeUnknown`].
     pub fn compacted(&self) -> Answer<()> {
         Answer::new(self.committer().compacted.add(self.mvcc()))
+    }
+
+    /// Makes the data file as small as it can be: compaction frees pages for the store's own use, and this gives them back
+    /// to the disk. The file is exchanged for a copy of itself without the free pages; until then the disk needs room for
+    /// both.
+    ///
+    /// Blocks for as long as copying takes what is in use. Writes wait for that long, and none fails; reads and watches go
+    /// on, but for the moment of the exchange. A backup and this wait for each other. Broken off anywhere, by a kill or a
+    /// power failure, it leaves the store as it was.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InsideTransaction`] when this is called in a transaction's closure; [`Error::OutcomeUnknown`] when that is
+    /// so already; [`Error::Other`] when there is no room for the copy, or reads did not end in time: nothing has changed
+    /// then. Should the file refuse to be opened again, everything is refused until the store is opened anew, and nothing
+    /// is lost.
+    pub fn defragment(&self) -> Result<Defragmented, Error> {
+        if is_leading() {
+            return Err(Error::InsideTransaction);
+        }
+        Ok(self.mvcc().defragment()?)
     }
 }

@@ -92,6 +92,7 @@ impl Scene {
         let Self { dir, backend, log } = self;
         assert!(matches!(backend.write().map(drop), Err(BackendError::Poisoned)));
         assert!(matches!(backend.sync(), Err(BackendError::Poisoned)));
+        assert!(matches!(backend.defragment(), Err(BackendError::Poisoned)));
         assert!(backend.stats().poisoned);
         assert_eq!(entries(&backend, log)[0], (key(1).to_vec(), vec![1; 5000]));
         let copy = dir.path().join("copy");
@@ -166,6 +167,26 @@ fn a_copy_to_a_full_disk_is_told_and_removed() {
     let error = backend.copy_compact(&disk.path.join("copy")).unwrap_err();
     assert!(matches!(error, BackendError::NoSpace { .. }), "{error:?}");
     assert_eq!(fs::read_dir(&disk.path).unwrap().count(), 0);
+}
+
+/// A defragmentation needs room for the smaller file. Where there is none, the old one stays.
+#[test]
+fn a_defragmentation_on_a_full_disk_changes_nothing() {
+    let Some(mut disk) = SmallDisk::mount() else { return };
+    let (backend, log) = open(&disk.path.join("store"));
+    for number in 1..=12 {
+        append(&backend, log, number, 100_000);
+    }
+    let (rows, files) = (entries(&backend, log), fs::read_dir(disk.path.join("store")).unwrap().count());
+    let error = backend.defragment().unwrap_err();
+    assert!(matches!(error, BackendError::NoSpace { .. }), "{error:?}");
+    assert_eq!(fs::read_dir(disk.path.join("store")).unwrap().count(), files);
+    assert_eq!(entries(&backend, log), rows);
+    disk.enlarge();
+    append(&backend, log, 13, 1000);
+    disk.enlarge();
+    assert!(backend.defragment().is_ok());
+    assert_eq!(entries(&backend, log).len(), 13);
 }
 
 #[test]

@@ -6,6 +6,8 @@ mod checking;
 
 mod copying;
 
+mod defragmenting;
+
 mod failing;
 
 mod opening;

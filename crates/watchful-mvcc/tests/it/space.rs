@@ -33,6 +33,38 @@ fn past_the_quota_only_what_makes_room_goes_on() {
     put(&store, b"a", &value).unwrap();
 }
 
+/// Room that compaction made is given back to the disk, and what is left is the same.
+#[test]
+fn a_defragmented_store_is_smaller_and_the_same() {
+    let mut store = Store::with(settings().with_quota_bytes(2 << 20));
+    store.run("grant 7 60\nput leased 1 lease=7");
+    let value = vec![b'v'; 10_000];
+    while put(&store, &store.current_revision().to_be_bytes(), &value).is_ok() {}
+    let mut group = store.begin_group().unwrap();
+    group.txn(|txn| txn.set_note(b"alarm", b"no space")).unwrap();
+    group.txn(|txn| txn.delete_range(&KeyRange::prefix("\0"), false)).unwrap();
+    group.commit().unwrap();
+    store.compact(store.current_revision());
+    let (before, hash, kept) =
+        (store.stats(), store.hash(0).unwrap(), store.all_at(store.current_revision()));
+    let done = store.defragment().unwrap();
+    let after = store.stats();
+    assert_eq!((done.bytes_before, done.bytes_after), (before.file_bytes, after.file_bytes));
+    assert!(after.file_bytes < before.file_bytes / 4, "{done:?}");
+    assert!(after.used_bytes <= before.used_bytes && after.used_bytes <= after.file_bytes);
+    put(&store, b"a", &value).unwrap();
+    store.run("del a");
+    for _ in 0..2 {
+        assert_eq!(store.hash(hash.revision).unwrap(), hash);
+        assert_eq!(store.all_at(store.current_revision()), kept);
+        assert_eq!(store.note(b"alarm").unwrap().as_deref(), Some(&b"no space"[..]));
+        assert_eq!(store.lease_keys(7).unwrap(), [b"leased"]);
+        store.reopen();
+    }
+    while put(&store, &store.current_revision().to_be_bytes(), &value).is_ok() {}
+    assert!(store.used_bytes() >= 2 << 20, "the quota counts on");
+}
+
 /// One group cannot grow past the quota either, however large it is.
 #[test]
 fn a_group_counts_its_own_bytes() {

@@ -87,6 +87,40 @@ fn compaction_can_be_waited_for() {
     seen.check(&twin.model);
 }
 
+/// The file is exchanged under a watch, a reader and writers of both kinds, and none of them sees it.
+#[test]
+fn a_defragmentation_is_seen_by_nobody() {
+    let mut twin = Twin::new();
+    for round in 0..6 {
+        let value = format!("{round}").repeat(3000);
+        twin.run(&(0..20).map(|at| format!("put k{at} {value}\n")).collect::<String>());
+    }
+    let current = twin.current_revision();
+    twin.run(&format!("compact {current}"));
+    twin.compacted().wait().unwrap();
+    let mut seen = Receiver::open(&twin, WatchSpec::new(everything(), current).with_prev_kv());
+    let before = twin.stats().mvcc;
+    let done = twin.defragment().unwrap();
+    assert!(done.bytes_after < before.file_bytes / 2, "{done:?}");
+    assert_eq!(twin.stats().mvcc.file_bytes, done.bytes_after);
+    let inside = Store::clone(&twin);
+    let refused = twin.transact(move |_| inside.defragment()).wait();
+    assert!(matches!(refused, Err(Error::InsideTransaction)));
+    for round in 0..20 {
+        std::thread::scope(|scope| {
+            let store = Store::clone(&twin);
+            let defragmenting = scope.spawn(move || store.defragment());
+            twin.run(&format!("put a {round}\nput k1 {round}\ndel a"));
+            defragmenting.join().unwrap().unwrap();
+        });
+    }
+    seen.read_to(twin.current_revision());
+    seen.check(&twin.model);
+    twin.check();
+    twin.reopen();
+    twin.check();
+}
+
 /// A store that is closed before it has deleted everything says so to those who wait.
 #[test]
 fn whoever_waits_for_compaction_hears_that_the_store_is_closed() {

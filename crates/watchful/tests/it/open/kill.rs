@@ -1,5 +1,5 @@
-//! kill -9 while several threads write, compact, and grant and revoke leases: what was acknowledged is there afterwards,
-//! whatever the durability; what was not is there whole or not at all; and no revision is given out twice.
+//! kill -9 while several threads write, compact, defragment, and grant and revoke leases: what was acknowledged is there
+//! afterwards, whatever the durability; what was not is there whole or not at all; and no revision is given out twice.
 //!
 //! Two sources are compared. The child tells each acknowledged write by its revision, writer and number; what a write does
 //! follows from its writer and number alone. The store tells by its history: each write begins with a put that names its
@@ -93,6 +93,10 @@ fn write_until_killed(folder: &Path, seed: u64) {
         for writer in 0..WRITERS {
             let (store, teller) = (&store, &teller);
             scope.spawn(move || write(store, teller, seed, writer));
+        }
+        // In half of the children the data file is exchanged all the while, so the kill often comes in the middle of it.
+        while seed.is_multiple_of(2) {
+            store.defragment().unwrap();
         }
     });
 }

@@ -124,6 +124,7 @@ fn run_round(twin: &mut Twin, clock: &ManualClock, compacted: u64, round: u64, r
         let _over = Over(&shared);
         let watchers = watchers::spawn(scope, &shared, rng);
         scope.spawn(|| sample_budgets(&shared, &twin.settings));
+        scope.spawn(|| defragment_now_and_then(&shared));
         writers::run(&shared, round, rng);
         shared.last_revision.store(shared.store.current_revision(), Ordering::SeqCst);
         let seen: Vec<_> = watchers.into_iter().flat_map(|watcher| watcher.join().unwrap()).collect();
@@ -141,6 +142,18 @@ fn run_round(twin: &mut Twin, clock: &ManualClock, compacted: u64, round: u64, r
     seen.into_iter().for_each(|seen| seen.check(&shared.store, &model));
     check_store(&shared.store, &model, rng);
     compacted
+}
+
+/// The file is exchanged under everybody's feet, each time some more was written.
+fn defragment_now_and_then(round: &Round) {
+    const WRITES: u64 = 20;
+    while round.last_revision.load(Ordering::SeqCst) == 0 {
+        let next = round.store.current_revision() + WRITES;
+        round.store.defragment().unwrap();
+        while round.store.current_revision() < next && round.last_revision.load(Ordering::SeqCst) == 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 /// Promise 19, all the while.
