@@ -169,6 +169,19 @@ fn copy_tables(from: &std::path::Path, to: &std::path::Path, tables: &[&'static 
     write.commit().unwrap();
 }
 
+/// The bytes that the format's description promises.
+#[test]
+fn the_bytes_of_a_note() {
+    let mut store = Store::new();
+    commit(&store, |txn| txn.set_note(b"alarm/1", b"nospace"));
+    store.close();
+    let tables = ["log", "meta", "lease", "note"];
+    let backend = Backend::open(store.path(), &BackendSettings::default(), &tables).unwrap();
+    let txn = backend.read().unwrap();
+    let row = txn.get(backend.table("note").unwrap(), b"alarm/1").unwrap();
+    assert_eq!(row, Some(&b"\x8c\x3c\x1a\x2anospace"[..]));
+}
+
 /// A note whose bytes have changed is told as damage, by a read and by the check, and never given out.
 #[test]
 fn a_damaged_note_is_told() {

@@ -181,8 +181,10 @@ fn what_was_acknowledged_survives_kill_9() {
         let seed = seed_of(seed, round);
         let writes = if rng.chance(4) { rng.below(3) } else { 20 + rng.below(400) };
         let told = Told::of_child(dir.path(), seed, writes);
+        let copies = if dir.path().join("data.mdb.smaller").exists() { "a" } else { "no" };
         let store = Store::open(dir.path(), settings_of(rng.next_u64())).unwrap();
-        println!("round {round}: told {}, found {}", told.newest(), store.current_revision());
+        let (told_to, found) = (told.newest(), store.current_revision());
+        println!("round {round}: told {told_to}, found {found}, {copies} copy that was broken off");
         grow(&mut model, &store, &told, seed);
         token = Some(check_same(&store, &mut model, &told, token));
         readings.push(store.current_revision());
