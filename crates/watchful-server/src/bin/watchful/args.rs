@@ -63,8 +63,9 @@ pub(crate) struct Connection {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) cert: Option<std::path::PathBuf>,
     /// The key of this client's certificate (PEM)
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) key: Option<std::path::PathBuf>,
+    // A name of its own: `key` is what the commands call theirs.
+    #[arg(long = "key", global = true, value_name = "FILE")]
+    pub(crate) tls_key: Option<std::path::PathBuf>,
     /// Do not check who the server is: encrypted, but to whom?
     #[arg(long, global = true)]
     pub(crate) insecure_skip_tls_verify: bool,

@@ -1,6 +1,5 @@
 //! The JSON that programs read: one object a line, fields always in this order.
 
-use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
 use watchful_wire::KeyValue;

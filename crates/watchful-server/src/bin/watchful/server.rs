@@ -54,13 +54,16 @@ impl FromStr for Endpoint {
         };
         let authority: http::uri::Authority = rest.trim_end_matches('/').parse().map_err(|_| wrong())?;
         let host = authority.host().trim_matches(['[', ']']).to_owned();
-        if host.is_empty() || authority.as_str().contains('@') {
+        if host.is_empty() {
             return Err(wrong());
         }
-        let port = match authority.port() {
-            Some(port) => port.as_str().parse().map_err(|_| wrong())?,
-            None => 2379,
-        };
+        // Of `user@host` nothing is stripped.
+        let port =
+            match authority.as_str().strip_prefix(authority.host()).map(|rest| rest.split_at_checked(1)) {
+                Some(None) => 2379,
+                Some(Some((":", port))) => port.parse().map_err(|_| wrong())?,
+                _ => return Err(wrong()),
+            };
         Ok(Self { text: text.to_owned(), host, port, tls })
     }
 }

@@ -62,7 +62,7 @@ pub(crate) fn word(text: &str, is_end: impl Fn(char) -> bool) -> Result<(Vec<u8>
             '"' => double_quoted(after, &mut word)?,
             '\'' => {
                 let end = after.find('\'').ok_or("a ' is not closed")?;
-                word.extend_from_slice(after[..end].as_bytes());
+                word.extend_from_slice(&after.as_bytes()[..end]);
                 &after[end + 1..]
             }
             one => {

@@ -35,7 +35,7 @@ impl Tls {
         } else {
             builder.with_root_certificates(roots(to.cacert.as_deref())?)
         };
-        let mut config = match (&to.cert, &to.key) {
+        let mut config = match (&to.cert, &to.tls_key) {
             (None, None) => builder.with_no_client_auth(),
             (Some(cert), Some(key)) => builder
                 .with_client_auth_cert(certificates(cert)?, private_key(key)?)

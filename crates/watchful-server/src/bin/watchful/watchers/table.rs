@@ -32,7 +32,7 @@ pub(super) fn table(seen: &Seen, size: Option<Size>) -> String {
         }
     }
     let shown = seen.most_behind.iter().take(rows_max);
-    shown.clone().for_each(|watcher| drop(table.add_row(row(watcher))));
+    table.add_rows(shown.clone().map(row));
     let mut text = format!("revision {}, watchers {}\n", seen.listed.revision, seen.standings);
     if shown.len() > 0 {
         text.push_str(&table.trim_fmt());

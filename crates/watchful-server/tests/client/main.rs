@@ -1,0 +1,17 @@
+//! The program's client commands, each against a real server of the same program, as text and as JSON.
+//!
+//! Most tests are transcripts: what somebody at a shell would type, and what they would see.
+
+mod support;
+
+mod keys;
+
+mod transactions;
+
+mod leases;
+
+mod watching;
+
+mod operating;
+
+mod mistakes;
