@@ -58,6 +58,8 @@ fn a_server_without_tls_is_asked_for_it() {
     let (code, stderr) = run(&["get", "a", "--endpoint", &url, "--insecure-skip-tls-verify"]);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("TLS cannot begin") && stderr.lines().count() == 1, "{stderr}");
+    let (code, stderr) = run(&["get", "a", "--endpoint", &server.url, "--insecure-skip-tls-verify"]);
+    assert_eq!((code, stderr.contains("say https://")), (Some(1), true), "{stderr}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::{compact, del, duration, get, lease, offline, put, snapshot, txn, wat
 
 const SERVER_HELP: &str = "\
 Server:
-  watchful [FLAGS]        serves a store, with etcd's flags; with none, the folder default.etcd at 127.0.0.1:2379
+  watchful [FLAGS]        serves a store, with etcd's flags; with none, the folder default.watchful at 127.0.0.1:2379
   watchful serve [FLAGS]  the same
   watchful serve --help   lists the flags
 

@@ -21,10 +21,14 @@ impl Failure {
     /// What the server answered, or why it did not.
     pub(crate) fn of_status(status: &Status, endpoint: &str) -> Self {
         if is_broken(status) {
+            let why = deepest(status);
+            let remedy = match () {
+                () if why.contains("CertificateRequired") => "; give this client's certificate with --cert and --key",
+                () if endpoint.starts_with("http:") => "; where the server wants TLS, say https://",
+                () => "",
+            };
             return Self::Told(format!(
-                "the connection to {endpoint} broke ({}): whether the request was done is unknown{}",
-                deepest(status),
-                if endpoint.starts_with("http:") { "; where the server wants TLS, say https://" } else { "" }
+                "the connection to {endpoint} broke ({why}): whether the request was done is unknown{remedy}"
             ));
         }
         Self::Told(format!("{}{}", said(status), remedy(status)))

@@ -97,8 +97,11 @@ impl Server {
     /// Connects, so that what is wrong with the address or the certificates is told before anything else is.
     pub(crate) async fn connect(to: &Connection) -> Result<Self, Failure> {
         let endpoint = to.endpoint.clone();
-        let tls =
-            endpoint.tls.unwrap_or(to.cacert.is_some() || to.cert.is_some() || to.insecure_skip_tls_verify);
+        let wants_tls = to.cacert.is_some() || to.cert.is_some() || to.insecure_skip_tls_verify;
+        if wants_tls && endpoint.tls == Some(false) {
+            return Err(Failure::told(format!("{endpoint} has no TLS, and there are options for it: say https://")));
+        }
+        let tls = endpoint.tls.unwrap_or(wants_tls);
         let tls = if tls { Some(Tls::new(to, &endpoint.host)?) } else { None };
         let scheme = if tls.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://{}", endpoint.authority());
