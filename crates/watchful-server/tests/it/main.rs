@@ -12,3 +12,5 @@ mod support;
 mod etcdctl;
 
 mod services;
+
+mod trials;

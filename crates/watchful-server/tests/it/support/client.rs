@@ -24,8 +24,8 @@ pub(crate) async fn connect_when_up(endpoint: &str) -> Channel {
             Err(error) if Instant::now() > deadline => {
                 panic!("{} did not come back: {error}", endpoint.uri())
             }
-            // A refusal comes at once; ask again, but not as fast as the machine can.
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            // A refusal comes at once; ask again, but not as fast as the machine can, and not all together.
+            Err(_) => tokio::time::sleep(Duration::from_millis(rand::random_range(20..300))).await,
         }
     }
 }

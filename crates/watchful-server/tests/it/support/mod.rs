@@ -17,5 +17,5 @@ pub(crate) use client::{connect, connect_when_up, grant, kv, put, put_leased};
 pub(crate) use etcdctl::{Etcdctl, json_bytes, json_number};
 pub(crate) use peers::{peer, skip};
 pub(crate) use process::{DEADLINE, Process};
-pub(crate) use server::Server;
+pub(crate) use server::{Server, clean};
 pub(crate) use watching::{Resuming, WireEvents, model_of, read_history, row_of, writes_of};

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::Channel;
@@ -104,6 +104,8 @@ pub(crate) struct WireEvents {
     until: watch::Receiver<Option<u64>>,
     /// Told each time that all watches have been created.
     standing: mpsc::UnboundedSender<()>,
+    /// Nothing is read from the first stream before this is told.
+    deaf_until: Option<oneshot::Receiver<()>>,
 }
 
 impl WireEvents {
@@ -113,7 +115,12 @@ impl WireEvents {
         until: watch::Receiver<Option<u64>>,
         standing: mpsc::UnboundedSender<()>,
     ) -> Self {
-        Self { endpoint, watches, until, standing }
+        Self { endpoint, watches, until, standing, deaf_until: None }
+    }
+
+    /// The same, but it opens its watches and then reads nothing before `gate` is told.
+    pub(crate) fn deaf_until(self, gate: oneshot::Receiver<()>) -> Self {
+        Self { deaf_until: Some(gate), ..self }
     }
 
     /// Watches until everything up to the revision of `until` has come. Answers with what was seen.
@@ -135,6 +142,10 @@ impl WireEvents {
         let mut client = WatchClient::new(channel).max_decoding_message_size(usize::MAX);
         let mut answers = client.watch(ReceiverStream::new(receiver)).await.ok()?.into_inner();
         self.watches.iter_mut().for_each(|watch| watch.histories.push(Observed::new()));
+        if let Some(gate) = self.deaf_until.take() {
+            // A test that is gone wants nothing more.
+            gate.await.ok()?;
+        }
         self.take_all(&mut answers, &requests).await
     }
 

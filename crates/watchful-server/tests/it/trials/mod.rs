@@ -1,0 +1,13 @@
+//! Trials: kill -9 in a write load, SIGTERM in one, refusals to start, a reader that does not read, and a crowd.
+
+mod load;
+
+mod kill;
+
+mod crowd;
+
+mod shutdown;
+
+mod refusals;
+
+mod slow_reader;
