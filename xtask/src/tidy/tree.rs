@@ -1,6 +1,6 @@
 //! The files of the workspace, read once, for the rules to look at.
 //!
-//! Paths are relative to the workspace's folder, with `/` between folders. Build output, git's own folder and
+//! Paths are relative to the workspace's folder, with `/` between folders. Build output, what npm has fetched, git's folder and
 //! `Cargo.lock` are left out: nobody writes them by hand.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 
 /// Folders that hold no work of ours, wherever they are.
-const SKIPPED: &[&str] = &["target", ".git"];
+const SKIPPED: &[&str] = &["target", ".git", "node_modules"];
 
 /// What the rules can read; of any other file only the path is kept.
 const TEXTS: &[&str] = &["rs", "md", "toml", "proto", "sh", "yml"];
