@@ -13,4 +13,6 @@ mod etcdctl;
 
 mod services;
 
+mod clients;
+
 mod trials;
