@@ -1,7 +1,7 @@
 //! The files of the workspace, read once, for the rules to look at.
 //!
-//! Paths are relative to the workspace's folder, with `/` between folders. Build output, what npm has fetched, git's folder and
-//! `Cargo.lock` are left out: nobody writes them by hand.
+//! Paths are relative to the workspace's folder, with `/` between folders. Build output, what npm has fetched, git's
+//! folder and `Cargo.lock` are left out: nobody writes them by hand.
 
 use std::collections::BTreeMap;
 use std::fs;
