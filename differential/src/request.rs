@@ -1,0 +1,73 @@
+//! What a server is asked, with every revision and lease told.
+
+use std::fmt;
+
+use watchful_wire::etcdserverpb::{
+    AlarmRequest, CompactionRequest, DeleteRangeRequest, HashKvRequest, LeaseGrantRequest,
+    LeaseKeepAliveRequest, LeaseLeasesRequest, LeaseRevokeRequest, LeaseTimeToLiveRequest, MemberAddRequest,
+    MemberListRequest, MemberPromoteRequest, MemberRemoveRequest, MemberUpdateRequest, MoveLeaderRequest,
+    PutRequest, RangeRequest, TxnRequest, WatchCreateRequest,
+};
+
+use crate::terse::terse;
+
+/// One request. Leases that a server chooses go by the names of [`crate::leases`], because each server chooses its own.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Request {
+    Range(RangeRequest),
+    /// Asked only where both servers have it.
+    RangeStream(RangeRequest),
+    Put(PutRequest),
+    DeleteRange(DeleteRangeRequest),
+    Txn(TxnRequest),
+    Compact(CompactionRequest),
+    LeaseGrant(LeaseGrantRequest),
+    LeaseRevoke(LeaseRevokeRequest),
+    LeaseKeepAlive(LeaseKeepAliveRequest),
+    LeaseTimeToLive(LeaseTimeToLiveRequest),
+    LeaseLeases(LeaseLeasesRequest),
+    Alarm(AlarmRequest),
+    MemberList(MemberListRequest),
+    MemberAdd(MemberAddRequest),
+    MemberRemove(MemberRemoveRequest),
+    MemberUpdate(MemberUpdateRequest),
+    MemberPromote(MemberPromoteRequest),
+    MoveLeader(MoveLeaderRequest),
+    HashKv(HashKvRequest),
+    Watch {
+        stream: usize,
+        create: WatchCreateRequest,
+    },
+    Cancel {
+        stream: usize,
+        watch_id: i64,
+        /// Whether the watch is open, and an answer is due.
+        open: bool,
+    },
+    Progress {
+        stream: usize,
+        /// Whether the stream has watches and none of them waits for the future, so that an answer is due.
+        due: bool,
+    },
+    /// Nothing is asked: what the watch `watch_id` was given meanwhile.
+    Delivered {
+        stream: usize,
+        watch_id: i64,
+        create: WatchCreateRequest,
+        /// Where the store was compacted when the watch was made.
+        compact_revision: i64,
+    },
+}
+
+impl Request {
+    /// What kind of request it is: differences of one kind are taken for one while a workload shrinks.
+    pub(crate) fn kind(&self) -> std::mem::Discriminant<Self> {
+        std::mem::discriminant(self)
+    }
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&terse(self))
+    }
+}
