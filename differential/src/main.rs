@@ -55,12 +55,14 @@ mod terse;
 mod tests;
 
 use std::error::Error;
+use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::program::Program;
 use crate::run::{Options, Pair, Report};
@@ -84,6 +86,9 @@ struct Arguments {
     /// Go on after a difference, in the same workload and with further seeds
     #[arg(long)]
     keep_going: bool,
+    /// Show everything that is asked and answered
+    #[arg(long)]
+    transcript: bool,
     /// How many runs a failing workload may take to shrink; 0 shows it as it is
     #[arg(long, default_value_t = 150)]
     shrink_tries: usize,
@@ -111,7 +116,13 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match play(&Arguments::parse()).await {
+    let arguments = Arguments::parse();
+    // Returning ends the servers, and removes their folders.
+    let played = tokio::select! {
+        played = play(&arguments) => played,
+        stopped = stopped() => Err(stopped.unwrap_or_else(|error| error.into())),
+    };
+    match played {
         Ok(0) => ExitCode::SUCCESS,
         Ok(failed) => {
             eprintln!("{failed} seeds found a difference that is not listed");
@@ -124,6 +135,13 @@ async fn main() -> ExitCode {
     }
 }
 
+/// Waits until somebody wants this to end.
+async fn stopped() -> io::Result<Failure> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+    Ok("stopped by a signal".into())
+}
+
 /// Plays the seeds. How many of them found a difference.
 async fn play(arguments: &Arguments) -> Result<usize, Failure> {
     let pair = pair(arguments);
@@ -131,8 +149,9 @@ async fn play(arguments: &Arguments) -> Result<usize, Failure> {
     for seed in arguments.seed.map_or(arguments.seeds.clone(), |seed| seed..seed + 1) {
         let start = Instant::now();
         let steps = workload::steps(seed, arguments.steps);
-        let options = Options { keep_going: arguments.keep_going, transcript: false };
+        let options = Options { keep_going: arguments.keep_going, transcript: arguments.transcript };
         let report = run::run(&pair, &steps, options).await?;
+        print!("{}", show::transcript(&pair, &report));
         println!(
             "seed {seed}: {} answers and {} events compared in {:.1} s, {} differences{}",
             report.exchanges,
@@ -144,7 +163,7 @@ async fn play(arguments: &Arguments) -> Result<usize, Failure> {
         for missed in &report.missed {
             println!("  not delivered in time: {missed}");
         }
-        if report.differences.is_empty() {
+        if report.is_clean() {
             continue;
         }
         failed += 1;

@@ -16,6 +16,11 @@ pub(crate) struct Change {
 }
 
 impl Change {
+    /// Whether a watch from `revision` on is given it, whatever was compacted.
+    pub(crate) fn is_kept_from(&self, revision: i64, compact_revision: i64) -> bool {
+        self.revision >= revision && (revision > compact_revision || !self.delete)
+    }
+
     pub(crate) fn of(event: &Event) -> Self {
         let (revision, key) =
             event.kv.as_ref().map_or((0, Vec::new()), |kv| (kv.mod_revision(), kv.key().to_vec()));
@@ -59,6 +64,12 @@ impl Watched {
     /// Whether it waits for a revision that is not there yet, and the next one is not enough.
     pub(crate) fn waits_beyond(&self, current_revision: i64) -> bool {
         self.start > current_revision + 1
+    }
+
+    /// Whether it was owed some of the past when it was made at `current_revision`, but none of it was for it: nothing
+    /// it is given tells when it has caught up.
+    pub(crate) fn catches_up_silently(&self, current_revision: i64) -> bool {
+        self.open && self.owed == 0 && self.start <= current_revision
     }
 
     /// How much it has to have been given, once the changes are `history`.

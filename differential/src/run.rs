@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tokio::time::{Duration, Instant};
-use watchful_wire::etcdserverpb::{RangeRequest, WatchCreateRequest};
+use watchful_wire::etcdserverpb::{PutRequest, RangeRequest, WatchCreateRequest};
 
 use crate::answer::{Answer, Delivery};
 use crate::known::{KNOWN, Known};
@@ -18,6 +18,9 @@ use crate::{Failure, scenes};
 
 /// The stream of the watch of everything, which tells when a revision has been delivered.
 const WITNESS: usize = usize::MAX;
+
+/// The stream of watches that tell when others have caught up.
+const PROBE: usize = usize::MAX - 2;
 
 /// How long a watch may take to deliver what is committed.
 const DELIVERED_WITHIN: Duration = Duration::from_secs(10);
@@ -68,6 +71,13 @@ pub(crate) struct Report {
     pub(crate) transcript: Vec<Exchange>,
     /// The last lines of the servers, where there is a difference.
     pub(crate) output: Vec<String>,
+}
+
+impl Report {
+    /// Whether nothing unlisted differed, and nothing was waited for in vain.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.differences.is_empty() && self.missed.is_empty()
+    }
 }
 
 /// What a run does beside comparing.
@@ -143,12 +153,15 @@ impl Run {
         let probed = self.sides[0].ask(&probe).await;
         self.has_range_stream =
             !matches!(probed, Answer::Refused { code: tonic::Code::Unimplemented, .. });
+        self.ask(Request::Put(PutRequest { key: "probe".into(), ..Default::default() })).await;
+        self.sync().await;
     }
 
     /// Whether a difference was found and the run was to stop there.
     pub(crate) fn is_over(&self) -> bool {
         let late = self.report.differences.last().is_some_and(Exchange::is_late);
-        late || (!self.report.differences.is_empty() && !self.options.keep_going)
+        // Whoever waits once in vain does so again and again.
+        late || !self.report.missed.is_empty() || (!self.report.differences.is_empty() && !self.options.keep_going)
     }
 
     /// Asks both servers, compares, and answers as the reference did.
@@ -180,8 +193,35 @@ impl Run {
         }
         let (watch_id, revisions) = (answer.watch_id, (self.revisions.current, self.revisions.compacted));
         let before = self.sides.each_mut().map(|side| side.stream(stream).count(watch_id));
+        // Who had the id before has been canceled.
+        self.watches.retain(|watched| (watched.stream, watched.watch_id) != (stream, watch_id));
         self.watches.push(Watched::new((stream, watch_id), create, revisions, before));
         self.compare_watches(true).await;
+        let current = self.revisions.current;
+        if self.watches.last().is_some_and(|newest| newest.catches_up_silently(current)) {
+            self.catch_up().await;
+        }
+    }
+
+    /// Waits until the newest watch has caught up: until one that is made after it was given something of the past.
+    /// Else a compaction that comes next overtakes it, or not.
+    async fn catch_up(&mut self) {
+        let Revisions { current, compacted } = self.revisions;
+        if !self.history.iter().rev().any(|change| change.is_kept_from(current, compacted)) {
+            self.ask(Request::Put(PutRequest { key: "probe".into(), ..Default::default() })).await;
+            self.read_history().await;
+        }
+        let create = WatchCreateRequest {
+            key: "\0".into(),
+            range_end: "\0".into(),
+            start_revision: self.revisions.current,
+            ..Default::default()
+        };
+        let deadline = Instant::now() + DELIVERED_WITHIN;
+        let [reference, subject] = self.sides.each_mut().map(|side| side.stream(PROBE));
+        tokio::join!(reference.create(create.clone()), subject.create(create));
+        tokio::join!(reference.reach(0, 1, deadline), subject.reach(0, 1, deadline));
+        self.close_stream(PROBE);
     }
 
     /// Cancels the `nth` watch that was made on the stream.
@@ -261,7 +301,11 @@ impl Run {
                 self.report.missed.push(terse(&(self.step, first, second, &watched)));
             }
             let (create, compacted) = (watched.create.clone(), watched.compact_revision);
-            self.compare_delivered(stream, watch_id, create, compacted);
+            let delivered = self.compare_delivered(stream, watch_id, create, compacted);
+            let ended = |delivery: &Delivery| matches!(delivery, Delivery::Canceled { .. });
+            if matches!(delivered, Answer::Delivered(delivered) if delivered.iter().any(ended)) {
+                self.watches[at].open = false;
+            }
         }
     }
 
