@@ -2,8 +2,8 @@
 
 use watchful_wire::etcdserverpb::{
     AlarmResponse, CompactionResponse, DeleteRangeResponse, HashKvResponse, LeaseGrantResponse,
-    LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseRevokeResponse, LeaseTimeToLiveResponse,
-    PutResponse, RangeResponse, ResponseHeader, TxnResponse,
+    LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseRevokeResponse, LeaseTimeToLiveResponse, PutResponse,
+    RangeResponse, ResponseHeader, TxnResponse,
 };
 use watchful_wire::mvccpb::Event;
 use watchful_wire::{WatchResponse, etcdserverpb::response_op::Response};
@@ -32,9 +32,14 @@ pub(crate) enum Answer {
     /// No answer is due and none came.
     Nothing,
     /// An error: gRPC's code and the text.
-    Refused { code: tonic::Code, message: String },
+    Refused {
+        code: tonic::Code,
+        message: String,
+    },
     /// No answer came in time.
-    Late { waited_for: String },
+    Late {
+        waited_for: String,
+    },
 }
 
 /// The members of a server, without ids and addresses.
@@ -51,9 +56,18 @@ pub(crate) struct Members {
 /// One thing that a watch was given. Servers may cut what they send at different places, so answers are taken apart.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Delivery {
-    Event { header_revision: i64, event: Event },
-    Progress { header_revision: i64 },
-    Canceled { header_revision: i64, compact_revision: i64, cancel_reason: String },
+    Event {
+        header_revision: i64,
+        event: Event,
+    },
+    Progress {
+        header_revision: i64,
+    },
+    Canceled {
+        header_revision: i64,
+        compact_revision: i64,
+        cancel_reason: String,
+    },
     /// The last answer promised a further fragment, and none came.
     UnfinishedFragment,
     /// The stream is over, and why.

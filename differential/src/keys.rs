@@ -109,7 +109,8 @@ mod tests {
     fn a_sorted_range_has_no_more_keys_than_a_sort_keeps_in_order() {
         assert!(PLAIN.len() <= 12);
         assert!(PLAIN.iter().all(|key| ("a".."g").contains(key)));
-        let others = ODD.iter().copied().chain([REGISTRY.as_bytes(), b"flush", b"nobody", b"compact_rev_key"]);
+        let others =
+            ODD.iter().copied().chain([REGISTRY.as_bytes(), b"flush", b"nobody", b"compact_rev_key"]);
         let inside = others.filter(|key| (&b"a"[..]..&b"g"[..]).contains(key)).count();
         assert!(PLAIN.len() + inside <= 12);
     }

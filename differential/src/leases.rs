@@ -139,7 +139,10 @@ mod tests {
         assert_eq!(names.with_ids(revoke(CHOSEN + 1)), revoke(777));
         assert_eq!(names.with_ids(revoke(CHOSEN + 3)), revoke(888));
         assert_eq!(names.with_ids(revoke(5)), revoke(5));
-        let holder = |lease| RangeResponse { kvs: vec![with_lease(&KeyValue::default(), lease)], ..Default::default() };
+        let holder = |lease| RangeResponse {
+            kvs: vec![with_lease(&KeyValue::default(), lease)],
+            ..Default::default()
+        };
         assert_eq!(names.with_names(Answer::Range(holder(888))), Answer::Range(holder(CHOSEN + 3)));
         assert_eq!(names.with_names(Answer::Range(holder(5))), Answer::Range(holder(5)));
     }

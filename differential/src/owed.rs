@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn a_watch_is_owed_what_is_in_its_range_from_its_start_on() {
-        let history = [change(2, "a", false), change(3, "b", false), change(4, "a", true), change(5, "c", false)];
+        let history =
+            [change(2, "a", false), change(3, "b", false), change(4, "a", true), change(5, "c", false)];
         let create = |key: &'static str, range_end: &'static str, start_revision| WatchCreateRequest {
             key: key.into(),
             range_end: range_end.into(),

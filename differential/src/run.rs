@@ -151,8 +151,7 @@ impl Run {
         self.ask(Request::Watch { stream: WITNESS, create }).await;
         let probe = Request::RangeStream(RangeRequest { key: "probe".into(), ..Default::default() });
         let probed = self.sides[0].ask(&probe).await;
-        self.has_range_stream =
-            !matches!(probed, Answer::Refused { code: tonic::Code::Unimplemented, .. });
+        self.has_range_stream = !matches!(probed, Answer::Refused { code: tonic::Code::Unimplemented, .. });
         self.ask(Request::Put(PutRequest { key: "probe".into(), ..Default::default() })).await;
         self.sync().await;
     }
@@ -161,7 +160,8 @@ impl Run {
     pub(crate) fn is_over(&self) -> bool {
         let late = self.report.differences.last().is_some_and(Exchange::is_late);
         // Whoever waits once in vain does so again and again.
-        late || !self.report.missed.is_empty() || (!self.report.differences.is_empty() && !self.options.keep_going)
+        late || !self.report.missed.is_empty()
+            || (!self.report.differences.is_empty() && !self.options.keep_going)
     }
 
     /// Asks both servers, compares, and answers as the reference did.
@@ -231,7 +231,8 @@ impl Run {
             (0..self.watches.len()).filter(|at| self.watches[*at].stream == stream).collect();
         let at = if made.is_empty() { None } else { Some(made[nth % made.len()]) };
         let watch_id = at.map_or(NEVER_MADE, |at| self.watches[at].watch_id);
-        let open = self.watches.iter_mut().find(|one| one.stream == stream && one.watch_id == watch_id && one.open);
+        let open =
+            self.watches.iter_mut().find(|one| one.stream == stream && one.watch_id == watch_id && one.open);
         let request = Request::Cancel { stream, watch_id, open: open.is_some() };
         if let Some(watched) = open {
             watched.open = false;
@@ -332,7 +333,9 @@ impl Run {
     ) -> Answer {
         let answers = self.sides.each_mut().map(|side| side.take_delivered(stream, watch_id));
         let [first, _] = match answers {
-            [Answer::Delivered(first), Answer::Delivered(second)] if first.is_empty() && second.is_empty() => {
+            [Answer::Delivered(first), Answer::Delivered(second)]
+                if first.is_empty() && second.is_empty() =>
+            {
                 return Answer::Delivered(first);
             }
             answers => {
@@ -360,8 +363,11 @@ impl Run {
         forgive(first, second);
         let mut exchange = Exchange { step: self.step, request, answers, known: None };
         if exchange.differs() {
-            exchange.known =
-                self.known.iter().find(|known| known.is(&exchange, &self.sides[0].running.version)).map(|known| known.id);
+            exchange.known = self
+                .known
+                .iter()
+                .find(|known| known.is(&exchange, &self.sides[0].running.version))
+                .map(|known| known.id);
             match exchange.known {
                 Some(id) => *self.report.known.entry(id).or_default() += 1,
                 None => self.report.differences.push(exchange.clone()),

@@ -5,8 +5,9 @@ use tokio::time::{Duration, Instant};
 use watchful_wire::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use watchful_wire::etcdserverpb::request_op::Request as Operation;
 use watchful_wire::etcdserverpb::{
-    Compare, CompactionRequest, DeleteRangeRequest, LeaseGrantRequest, LeaseRevokeRequest,
-    LeaseTimeToLiveRequest, PutRequest, RangeRequest, RangeResponse, RequestOp, TxnRequest, WatchCreateRequest,
+    CompactionRequest, Compare, DeleteRangeRequest, LeaseGrantRequest, LeaseRevokeRequest,
+    LeaseTimeToLiveRequest, PutRequest, RangeRequest, RangeResponse, RequestOp, TxnRequest,
+    WatchCreateRequest,
 };
 
 use crate::answer::Answer;
@@ -93,7 +94,8 @@ async fn expiring_lease(run: &mut Run, id: i64, keys: &[Bytes]) {
     let [reference, subject] = &mut run.sides;
     tokio::join!(wait_for_end(reference, id), wait_for_end(subject, id));
     run.ask(Request::LeaseTimeToLive(LeaseTimeToLiveRequest { id, keys: true })).await;
-    run.ask(Request::Range(RangeRequest { key: "\0".into(), range_end: "\0".into(), ..Default::default() })).await;
+    run.ask(Request::Range(RangeRequest { key: "\0".into(), range_end: "\0".into(), ..Default::default() }))
+        .await;
 }
 
 /// Asks until the lease is no more, or for as long as is bearable; what comes next then shows it.

@@ -14,12 +14,12 @@ use watchful_wire::etcdserverpb::{
     LeaseKeepAliveRequest, LeaseKeepAliveResponse, Member, RangeRequest, RangeResponse, ResponseHeader,
 };
 
+use crate::Failure;
 use crate::answer::{Answer, Members, anonymous, anonymous_txn};
 use crate::leases::LeaseNames;
 use crate::program::{Program, Running};
 use crate::request::Request;
 use crate::stream::WatchStream;
-use crate::Failure;
 
 /// How long an answer may take. A server that is slower than this is taken for one that does not answer.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -61,7 +61,11 @@ impl Side {
             Err(_) => Answer::Late { waited_for: format!("an answer, {ANSWER_WITHIN:?}") },
         };
         if chosen {
-            self.names.name_chosen(if let Answer::LeaseGrant(granted) = &answer { Some(granted.id) } else { None });
+            self.names.name_chosen(if let Answer::LeaseGrant(granted) = &answer {
+                Some(granted.id)
+            } else {
+                None
+            });
         }
         self.names.with_names(answer)
     }
@@ -130,7 +134,9 @@ impl Side {
     async fn dispatch_lease(&mut self, request: Request) -> Answer {
         match request {
             Request::LeaseGrant(grant) => answer(self.lease.lease_grant(grant), Answer::LeaseGrant).await,
-            Request::LeaseRevoke(revoke) => answer(self.lease.lease_revoke(revoke), Answer::LeaseRevoke).await,
+            Request::LeaseRevoke(revoke) => {
+                answer(self.lease.lease_revoke(revoke), Answer::LeaseRevoke).await
+            }
             Request::LeaseKeepAlive(keep) => match self.keep_alive(keep).await {
                 Ok(kept) => plain(Answer::LeaseKeepAlive(kept)),
                 Err(status) => Answer::refused(&status),
@@ -148,8 +154,12 @@ impl Side {
         match request {
             Request::MemberList(ask) => members(cluster.member_list(ask), |a| (a.header, a.members)).await,
             Request::MemberAdd(ask) => members(cluster.member_add(ask), |a| (a.header, a.members)).await,
-            Request::MemberRemove(ask) => members(cluster.member_remove(ask), |a| (a.header, a.members)).await,
-            Request::MemberUpdate(ask) => members(cluster.member_update(ask), |a| (a.header, a.members)).await,
+            Request::MemberRemove(ask) => {
+                members(cluster.member_remove(ask), |a| (a.header, a.members)).await
+            }
+            Request::MemberUpdate(ask) => {
+                members(cluster.member_update(ask), |a| (a.header, a.members)).await
+            }
             Request::MemberPromote(ask) => {
                 members(cluster.member_promote(ask), |a| (a.header, a.members)).await
             }
@@ -178,7 +188,8 @@ impl Side {
     }
 
     async fn keep_alive(&mut self, keep: LeaseKeepAliveRequest) -> Result<LeaseKeepAliveResponse, Status> {
-        let kept = self.lease.lease_keep_alive(tokio_stream::once(keep)).await?.into_inner().message().await?;
+        let kept =
+            self.lease.lease_keep_alive(tokio_stream::once(keep)).await?.into_inner().message().await?;
         kept.ok_or_else(|| Status::unknown("the stream ended without an answer"))
     }
 }

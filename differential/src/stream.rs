@@ -122,7 +122,9 @@ impl WatchStream {
     /// Reads on until an event of this revision or a later one waits to be taken for the watch, or the deadline.
     pub(crate) async fn reach_revision(&mut self, watch_id: i64, revision: i64, deadline: Instant) -> bool {
         let reached = |delivery: &Delivery| match delivery {
-            Delivery::Event { event, .. } => event.kv.as_ref().is_some_and(|kv| kv.mod_revision() >= revision),
+            Delivery::Event { event, .. } => {
+                event.kv.as_ref().is_some_and(|kv| kv.mod_revision() >= revision)
+            }
             _ => false,
         };
         let last = |delivered: &HashMap<i64, Vec<Delivery>>| delivered.get(&watch_id)?.last().map(reached);

@@ -9,6 +9,7 @@ mod front;
 
 mod health;
 
+pub(crate) use front::Services;
 pub use front::{Answer, Front, FrontLayer};
 
 use std::sync::Arc;

@@ -111,7 +111,10 @@ impl maintenance_server::Maintenance for Maintenance {
         &self,
         _: Request<DefragmentRequest>,
     ) -> Result<Response<DefragmentResponse>, Status> {
-        Err(Status::unimplemented("watchful: defragment"))
+        let store = self.shared.store.clone();
+        let done = blocking(move || store.defragment()).await?;
+        tracing::info!(bytes_before = done.bytes_before, bytes_after = done.bytes_after, "defragmented");
+        Ok(Response::new(DefragmentResponse { header: Some(self.shared.header()) }))
     }
 
     async fn hash(&self, _: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {

@@ -21,7 +21,8 @@ pub(super) fn put(random: &mut StdRng) -> Step {
 pub(super) fn any_put(random: &mut StdRng) -> PutRequest {
     let (ignore_value, ignore_lease) = (random.random_bool(0.06), random.random_bool(0.06));
     // What is to be kept is seldom given as well, which is an error.
-    let (no_value, no_lease) = (ignore_value && random.random_bool(0.8), ignore_lease && random.random_bool(0.8));
+    let (no_value, no_lease) =
+        (ignore_value && random.random_bool(0.8), ignore_lease && random.random_bool(0.8));
     PutRequest {
         key: keys::key(random),
         value: if no_value { Bytes::new() } else { keys::value(random) },

@@ -32,10 +32,9 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
-use tonic::service::Routes;
 use tonic::{Code, Status};
 
-use crate::observe::Observe;
+use crate::http::Services;
 use crate::settings::Limits;
 use errors::Refused;
 use methods::{Method, PATHS};
@@ -48,12 +47,12 @@ const PREFIXES: [&str; 2] = ["/v3", "/v3beta"];
 /// What every call needs.
 #[derive(Clone, Debug)]
 struct Gateway {
-    grpc: Observe<Routes>,
+    grpc: Services,
     body_bytes_max: usize,
 }
 
 /// The gateway to the services `grpc`.
-pub(crate) fn router(grpc: Observe<Routes>, limits: &Limits) -> Router {
+pub(crate) fn router(grpc: Services, limits: &Limits) -> Router {
     let mut router = Router::new();
     for prefix in PREFIXES {
         for (path, grpc) in PATHS {
@@ -94,6 +93,3 @@ async fn not_found() -> Response {
 async fn not_allowed() -> Response {
     Refused::of(&Status::new(Code::Unimplemented, "Method Not Allowed")).into_response()
 }
-
-#[cfg(test)]
-mod tests;

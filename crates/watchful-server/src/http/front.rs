@@ -12,11 +12,17 @@ use axum::routing::future::RouteFuture;
 use http_body_util::Either;
 use pin_project_lite::pin_project;
 use tonic::service::Routes;
+use tower::util::MapResponse;
 use tower::{Layer, Service};
 
-use crate::gateway;
-use crate::observe::{Answered, Answering, Observe, ObserveLayer};
+use crate::observe::{Answered, Observe, ObserveLayer};
 use crate::state::Shared;
+use crate::{gateway, transport};
+
+/// The gRPC services, with what tonic's transport says otherwise than etcd's put right, and observed.
+pub(crate) type Services = Observe<MapResponse<Routes, fn(GrpcAnswer) -> GrpcAnswer>>;
+
+type GrpcAnswer = Response<tonic::body::Body>;
 
 /// Puts everything that is not gRPC beside the services, and observes those.
 #[derive(Clone, Debug)]
@@ -27,7 +33,7 @@ pub struct FrontLayer {
 /// The services, the gateway and plain HTTP.
 #[derive(Clone, Debug)]
 pub struct Front {
-    grpc: Observe<Routes>,
+    grpc: Services,
     http: Router,
 }
 
@@ -43,7 +49,9 @@ impl Layer<Routes> for FrontLayer {
     type Service = Front;
 
     fn layer(&self, routes: Routes) -> Front {
-        let grpc = ObserveLayer::new(Arc::clone(&self.shared)).layer(routes.prepare());
+        let translated: fn(GrpcAnswer) -> GrpcAnswer = transport::translate;
+        let grpc = MapResponse::new(routes.prepare(), translated);
+        let grpc = ObserveLayer::new(Arc::clone(&self.shared)).layer(grpc);
         let gateway = gateway::router(grpc.clone(), &self.shared.settings.limits);
         let http = super::router(Arc::clone(&self.shared)).merge(gateway);
         Front { grpc, http: http.with_state(()) }
@@ -51,6 +59,8 @@ impl Layer<Routes> for FrontLayer {
 }
 
 type GrpcBody = Answered<tonic::body::Body>;
+
+type GrpcFuture = <Services as Service<Request<Body>>>::Future;
 
 impl<B> Service<Request<B>> for Front
 where
@@ -67,10 +77,11 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Answer {
-        match is_grpc(request.headers()) {
-            true => Answer::Grpc { future: self.grpc.call(request) },
-            false => Answer::Http { future: self.http.call(request) },
-        }
+        let asked = match is_grpc(request.headers()) {
+            true => Asked::Grpc { answer: self.grpc.call(request) },
+            false => Asked::Http { answer: self.http.call(request) },
+        };
+        Answer { asked }
     }
 }
 
@@ -81,19 +92,17 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 
 pin_project! {
     /// The answer of whoever was asked.
-    #[project = AnswerProjected]
-    #[derive(Debug)]
-    pub enum Answer {
-        /// A service's.
-        Grpc {
-            #[pin]
-            future: Answering<tonic::service::RoutesFuture>,
-        },
-        /// The gateway's, or plain HTTP's.
-        Http {
-            #[pin]
-            future: RouteFuture<Infallible>,
-        },
+    pub struct Answer {
+        #[pin]
+        asked: Asked,
+    }
+}
+
+pin_project! {
+    #[project = AskedProjected]
+    enum Asked {
+        Grpc { #[pin] answer: GrpcFuture },
+        Http { #[pin] answer: RouteFuture<Infallible> },
     }
 }
 
@@ -101,12 +110,12 @@ impl Future for Answer {
     type Output = Result<Response<Either<GrpcBody, Body>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(match self.project() {
-            AnswerProjected::Grpc { future } => {
-                ready!(future.poll(cx)).map(|response| response.map(Either::Left))
+        Poll::Ready(match self.project().asked.project() {
+            AskedProjected::Grpc { answer } => {
+                ready!(answer.poll(cx)).map(|response| response.map(Either::Left))
             }
-            AnswerProjected::Http { future } => {
-                ready!(future.poll(cx)).map(|response| response.map(Either::Right))
+            AskedProjected::Http { answer } => {
+                ready!(answer.poll(cx)).map(|response| response.map(Either::Right))
             }
         })
     }

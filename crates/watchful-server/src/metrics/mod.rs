@@ -78,7 +78,12 @@ impl Collector for Scrape {
         server::write(&mut page, &self.shared)?;
         server::write_calls(&mut page, &self.shared.counts.calls)?;
         store::write(&mut page, &self.stats)?;
-        store::write_watch_counts(&mut page, &self.shared.counts)?;
+        store::write_counts(&mut page, &self.shared.counts)?;
+        page.gauge(
+            "watchful_watch_encoded_bytes",
+            "What encodings of batches take up that are still on their way.",
+            self.shared.encoded.used_bytes(),
+        )?;
         self.gauges.as_ref().map_or(Ok(()), |gauges| store::write_watches(&mut page, gauges))?;
         self.process.as_ref().map_or(Ok(()), |process| process::write(&mut page, process))
     }

@@ -95,7 +95,7 @@ fn write_commits(page: &mut Page<'_>, stats: &Stats) -> fmt::Result {
 }
 
 /// What the services have counted.
-pub(super) fn write_watch_counts(page: &mut Page<'_>, counts: &Counts) -> fmt::Result {
+pub(super) fn write_counts(page: &mut Page<'_>, counts: &Counts) -> fmt::Result {
     page.counter("etcd_mvcc_put_total", "Puts.", counts.puts.get())?;
     page.counter("etcd_mvcc_range_total", "Reads of ranges.", counts.ranges.get())?;
     page.counter("etcd_mvcc_delete_total", "Deletes of ranges.", counts.deletes.get())?;

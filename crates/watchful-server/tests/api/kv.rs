@@ -115,7 +115,8 @@ async fn requests_above_the_limits_are_refused_as_etcd_does() {
     let code = |value: usize| {
         let mut kv = server.kv();
         async move {
-            let request = PutRequest { key: "k".into(), value: vec![0; value].into(), ..PutRequest::default() };
+            let request =
+                PutRequest { key: "k".into(), value: vec![0; value].into(), ..PutRequest::default() };
             kv.put(request).await.map_err(|status| (status.code(), status.message().to_owned()))
         }
     };
@@ -159,4 +160,3 @@ async fn operations_name_the_revision_they_saw() {
     assert_eq!((revisions, answer.header.unwrap().revision), (vec![1, 1, 2, 2], 2));
     server.stop().await;
 }
-

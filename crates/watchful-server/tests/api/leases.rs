@@ -56,7 +56,9 @@ async fn keys_go_with_their_lease_and_watchers_are_told() {
     let put = PutRequest { key: "a".into(), value: "v".into(), lease: 7, ..PutRequest::default() };
     server.kv().put(put).await.unwrap();
     let mut watch = server.watch().await;
-    watch.created(WatchCreateRequest { key: "a".into(), prev_kv: true, ..WatchCreateRequest::default() }).await;
+    watch
+        .created(WatchCreateRequest { key: "a".into(), prev_kv: true, ..WatchCreateRequest::default() })
+        .await;
     clock.advance(Duration::from_secs(5));
     let answer = watch.next().await;
     let [event] = answer.events.list() else { panic!("{answer:?}") };

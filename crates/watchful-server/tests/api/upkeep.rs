@@ -4,8 +4,8 @@ use sha2::{Digest, Sha256};
 use tonic::Code;
 use watchful_wire::etcdserverpb::alarm_request::AlarmAction;
 use watchful_wire::etcdserverpb::{
-    AlarmRequest, AlarmType, CompactionRequest, DefragmentRequest, HashKvRequest, LeaseGrantRequest, PutRequest,
-    RangeRequest, SnapshotRequest, StatusRequest,
+    AlarmRequest, AlarmType, CompactionRequest, DefragmentRequest, HashKvRequest, LeaseGrantRequest,
+    PutRequest, RangeRequest, SnapshotRequest, StatusRequest,
 };
 
 use crate::support::TestServer;
@@ -41,7 +41,11 @@ async fn the_alarm_stays_until_it_is_disarmed() {
     server.kv().range(RangeRequest { key: "k".into(), ..RangeRequest::default() }).await.unwrap();
     let revision = status.header.unwrap().revision;
     server.kv().compact(CompactionRequest { revision, physical: true }).await.unwrap();
-    assert_eq!(server.kv().put(put()).await.unwrap_err().message(), no_space.1, "there is room, and the alarm");
+    assert_eq!(
+        server.kv().put(put()).await.unwrap_err().message(),
+        no_space.1,
+        "there is room, and the alarm"
+    );
 
     let disarm = alarm(AlarmAction::Deactivate, AlarmType::Nospace);
     let disarmed = server.maintenance().alarm(disarm).await.unwrap().into_inner();

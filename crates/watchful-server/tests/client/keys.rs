@@ -156,7 +156,8 @@ $ get a --rev 4
 fn many(server: &Server) -> usize {
     const PUTS: usize = 100;
     for first in (0..1000).step_by(PUTS) {
-        let puts: String = (first..first + PUTS).map(|number| format!("put k{number:04} {number}\n")).collect();
+        let puts: String =
+            (first..first + PUTS).map(|number| format!("put k{number:04} {number}\n")).collect();
         let file = server.dir().join("txn");
         std::fs::write(&file, format!("\n{puts}\n")).unwrap();
         server.run(&["txn", file.to_str().unwrap()]);
@@ -185,8 +186,7 @@ fn who_stops_reading_is_no_reason_to_panic() {
     (0..10).for_each(|number| drop(server.run(&["put", &format!("k{number:04}"), &value])));
     for json in [&["--json"][..], &[]] {
         let mut command = server.command(&["get", "k", "--prefix"]);
-        let mut child =
-            command.args(json).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.args(json).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut reader = BufReader::new(child.stdout.take().unwrap());
         reader.read_line(&mut String::new()).unwrap();
         drop(reader);

@@ -33,7 +33,8 @@ fn a_snapshot_is_saved_checked_restored_and_served() {
     let file = file.to_str().unwrap();
     let saved = server.run(&["snapshot", "save", file]);
     assert!(saved.ends_with(&format!("at revision 2 in {file}\n")), "{saved}");
-    let json: serde_json::Value = serde_json::from_str(&server.run(&["snapshot", "save", file, "--json"])).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_str(&server.run(&["snapshot", "save", file, "--json"])).unwrap();
     assert_eq!((&json["revision"], &json["file"]), (&2.into(), &file.into()), "{json}");
     assert_eq!(json["bytes"], std::fs::metadata(file).unwrap().len(), "{json}");
     assert!(!server.dir().join("snapshot.part").exists());
@@ -45,7 +46,10 @@ fn a_snapshot_is_saved_checked_restored_and_served() {
     let restored = server.run(&["restore", file, "--data-dir", data.to_str().unwrap()]);
     assert!(restored.contains("start it with: watchful --data-dir "), "{restored}");
     let report = server.run(&["check", data.to_str().unwrap()]);
-    assert!(report.starts_with("current revision  2\n") && report.ends_with("nothing is wrong\n"), "{report}");
+    assert!(
+        report.starts_with("current revision  2\n") && report.ends_with("nothing is wrong\n"),
+        "{report}"
+    );
     server.start_again();
     server.check("$ get a\na\n1\n");
 }

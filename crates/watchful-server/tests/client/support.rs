@@ -74,12 +74,8 @@ impl Server {
     fn type_in(&self, line: &str) -> String {
         let (words, stdin) = line.split_once(" < ").unwrap_or((line, ""));
         let mut command = self.command(&words.split(' ').map(unquoted).collect::<Vec<_>>());
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // What is typed is short, so it waits in the pipe for whoever reads it or not.
         let _ = child.stdin.take().unwrap().write_all(stdin.replace("\\n", "\n").as_bytes());
         let output = child.wait_with_output().unwrap();

@@ -82,7 +82,8 @@ fn a_watch_goes_on_across_broken_connections_without_loss_or_repeat() {
 
 fn event(line: &str) -> (usize, String) {
     let json: serde_json::Value = serde_json::from_str(line).unwrap();
-    let names = BTreeMap::from([("azA=", "k0"), ("azE=", "k1"), ("azI=", "k2"), ("azM=", "k3"), ("azQ=", "k4")]);
+    let names =
+        BTreeMap::from([("azA=", "k0"), ("azE=", "k1"), ("azI=", "k2"), ("azM=", "k3"), ("azQ=", "k4")]);
     let revision = usize::try_from(json["revision"].as_u64().unwrap()).unwrap();
     (revision, names[json["kv"]["key"].as_str().unwrap()].to_owned())
 }
@@ -122,7 +123,10 @@ $ watchers --json
     let future = Going::new(server.command(&["watch", "x", "--rev", "100"]));
     await_watchers(&server, 2);
     let table = server.run(&["watchers", "--once"]);
-    assert!(table.starts_with("revision 1, watchers 2: 1 synced, 0 unsynced, 0 blocked, 1 future\n"), "{table}");
+    assert!(
+        table.starts_with("revision 1, watchers 2: 1 synced, 0 unsynced, 0 blocked, 1 future\n"),
+        "{table}"
+    );
     let ends: Vec<_> = table.lines().filter_map(|line| line.split_whitespace().last()).collect();
     assert!(ends.contains(&"/app/*") && ends.contains(&"x"), "{table}");
     let json = server.run(&["watchers", "--json"]);

@@ -60,7 +60,8 @@ fn python_etcd3gw() {
     let own = target().join("python/bin/python3");
     let found = if own.exists() { Some(own) } else { peer("python3") };
     let Some(python) = found else { return };
-    let has_package = clean(&python).args(["-c", "import etcd3gw"]).output().is_ok_and(|done| done.status.success());
+    let has_package =
+        clean(&python).args(["-c", "import etcd3gw"]).output().is_ok_and(|done| done.status.success());
     if !has_package {
         return skip("Python has no package etcd3gw; see peers/python-etcd3gw/requirements.txt");
     }
@@ -76,7 +77,9 @@ fn go_clientv3() {
     build.args(["build", "-o"]).arg(&program).arg(".").current_dir(folder("go-clientv3"));
     let built = Process::spawn(&mut build).finish_within(PATIENCE);
     if !built.status.success() && built.stderr.contains("dial tcp") {
-        return skip("the Go modules of peers/go-clientv3 are not here, and the module proxy cannot be reached");
+        return skip(
+            "the Go modules of peers/go-clientv3 are not here, and the module proxy cannot be reached",
+        );
     }
     assert!(built.status.success(), "{built:?}");
 

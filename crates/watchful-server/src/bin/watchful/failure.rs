@@ -23,7 +23,9 @@ impl Failure {
         if is_broken(status) {
             let why = deepest(status);
             let remedy = match () {
-                () if why.contains("CertificateRequired") => "; give this client's certificate with --cert and --key",
+                () if why.contains("CertificateRequired") => {
+                    "; give this client's certificate with --cert and --key"
+                }
                 () if endpoint.starts_with("http:") => "; where the server wants TLS, say https://",
                 () => "",
             };

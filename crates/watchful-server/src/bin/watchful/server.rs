@@ -99,7 +99,9 @@ impl Server {
         let endpoint = to.endpoint.clone();
         let wants_tls = to.cacert.is_some() || to.cert.is_some() || to.insecure_skip_tls_verify;
         if wants_tls && endpoint.tls == Some(false) {
-            return Err(Failure::told(format!("{endpoint} has no TLS, and there are options for it: say https://")));
+            return Err(Failure::told(format!(
+                "{endpoint} has no TLS, and there are options for it: say https://"
+            )));
         }
         let tls = endpoint.tls.unwrap_or(wants_tls);
         let tls = if tls { Some(Tls::new(to, &endpoint.host)?) } else { None };
