@@ -60,8 +60,8 @@ impl Contender {
         lease: i64,
         value: Bytes,
     ) -> Result<Self, Status> {
-        shared.refuse_growth()?;
-        let lease = if lease == 0 { own_lease(shared).await? } else { lease };
+        shared.refuse_growth().map_err(relayed)?;
+        let lease = if lease == 0 { own_lease(shared).await.map_err(relayed)? } else { lease };
         let key = Bytes::from([&name, &b"/"[..], hex(lease).as_bytes()].concat());
         let own = key.clone();
         let entered = shared.store.transact(move |txn| {
@@ -71,7 +71,8 @@ impl Contender {
             }
             Ok::<_, Error>(before.map(|record| record.create_revision()))
         });
-        let Committed { revision, value: before, .. } = shared.written(entered.await).await?;
+        let Committed { revision, value: before, .. } =
+            shared.written(entered.await).await.map_err(relayed)?;
         Ok(Self {
             shared: Arc::clone(shared),
             name,
@@ -160,6 +161,12 @@ pub(crate) async fn delete_created_at(
         _ => Ok(false),
     });
     deleted.await
+}
+
+/// An error as etcd's lock and election services give it on: they are clients of its other services, and what those
+/// answer loses its code on the way, but not its text.
+pub(crate) fn relayed(status: Status) -> Status {
+    Status::unknown(status.message())
 }
 
 async fn own_lease(shared: &Arc<Shared>) -> Result<i64, Status> {

@@ -15,7 +15,7 @@ use watchful_wire::v3electionpb::{
 };
 
 use crate::answers;
-use crate::concurrency::{Contender, contenders, delete_created_at, first};
+use crate::concurrency::{Contender, contenders, delete_created_at, first, relayed};
 use crate::state::Shared;
 
 /// The Election service.
@@ -30,7 +30,7 @@ impl Election {
     }
 
     async fn proclaim_as(&self, leader: LeaderKey, value: Bytes) -> Result<ProclaimResponse, Status> {
-        self.shared.refuse_growth()?;
+        self.shared.refuse_growth().map_err(relayed)?;
         let options = PutOptions { lease: leader.lease, ..PutOptions::default() };
         let proclaimed = self.shared.store.transact(move |txn| {
             let own = txn.get(&leader.key)?;
@@ -40,7 +40,8 @@ impl Election {
             }
             Ok::<_, Error>(is_leader)
         });
-        let Committed { revision, value: is_leader, .. } = self.shared.written(proclaimed.await).await?;
+        let Committed { revision, value: is_leader, .. } =
+            self.shared.written(proclaimed.await).await.map_err(relayed)?;
         let header = Some(self.shared.header_at(revision));
         if is_leader { Ok(ProclaimResponse { header }) } else { Err(Status::unknown("election: not leader")) }
     }

@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use watchful_wire::v3lockpb::{LockRequest, LockResponse, UnlockRequest, UnlockResponse, lock_server};
 
 use crate::answers;
-use crate::concurrency::Contender;
+use crate::concurrency::{Contender, relayed};
 use crate::state::Shared;
 
 /// The Lock service.
@@ -37,7 +37,7 @@ impl lock_server::Lock for Lock {
     async fn unlock(&self, request: Request<UnlockRequest>) -> Result<Response<UnlockResponse>, Status> {
         let UnlockRequest { key } = request.into_inner();
         if key.is_empty() {
-            return Err(answers::empty_key());
+            return Err(relayed(answers::empty_key()));
         }
         let deleted = self.shared.store.delete(&key).await.map_err(answers::of)?;
         Ok(Response::new(UnlockResponse { header: Some(self.shared.header_at(deleted.revision)) }))

@@ -80,6 +80,11 @@ impl Maintenance {
     }
 }
 
+/// The compact revision as a hash tells it: −1 where nothing was ever compacted.
+fn compact_revision(revision: u64) -> i64 {
+    if revision == 0 { -1 } else { revision.cast_signed() }
+}
+
 /// Runs what may take long on a thread that nobody waits for.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
@@ -131,7 +136,7 @@ impl maintenance_server::Maintenance for Maintenance {
         Ok(Response::new(HashKvResponse {
             header: Some(self.shared.header()),
             hash: hashed.hash,
-            compact_revision: hashed.compact_revision.cast_signed(),
+            compact_revision: compact_revision(hashed.compact_revision),
             hash_revision: hashed.revision.cast_signed(),
         }))
     }

@@ -31,7 +31,7 @@ fn a_second_server_on_a_folder() {
     let server = Server::watchful();
     let folder = server.data_dir();
     let line = refused(&["--data-dir", text(&folder), ANY_PORT]);
-    says(&line, &[text(&folder), "another process"]);
+    says(&line, &[text(&folder), "is open already"]);
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_port_in_use() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("--listen-client-urls=http://{address}");
     let line = refused(&["--data-dir", text(&folder.path().join("data")), &url]);
-    says(&line, &[&address, "in use"]);
+    says(&line, &[&address, "another program"]);
 }
 
 #[test]
