@@ -64,6 +64,9 @@ mod log;
 
 pub mod ready;
 
+#[cfg(test)]
+mod deploy;
+
 pub use alarms::Alarms;
 pub use config::{Config, ConfigError, Parsed};
 pub use counts::{Counter, Counts, Gauge};

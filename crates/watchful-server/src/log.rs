@@ -1,6 +1,5 @@
 //! What the server tells: lines for people on stderr by default, JSON for programs, as etcd's flags choose.
 
-use std::fmt;
 use std::fs::OpenOptions;
 use std::io;
 use std::path::PathBuf;
@@ -195,8 +194,60 @@ impl<'a> MakeWriter<'a> for AppendTo {
     }
 }
 
-impl fmt::Debug for AppendTo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AppendTo")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is in the file after one line of each level and one of a library.
+    fn told(level: LogLevel, format: LogFormat) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.log");
+        std::fs::write(&path, "what was there\n").unwrap();
+        let settings = LogSettings { level, format, outputs: Vec::new() };
+        let layer = layer(&settings, &LogOutput::File(path.clone())).unwrap();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            tracing::debug!(target: "watchful_server::kv", "a detail");
+            tracing::info!(target: "watchful_server", "started");
+            tracing::warn!(target: "watchful_server", took_ms = 250, "slow");
+            tracing::info!(target: "h2", "a frame");
+            tracing::error!(target: "h2", "broken");
+        });
+        std::fs::read_to_string(&path).unwrap()
+    }
+
+    #[track_caller]
+    fn check(level: LogLevel, expected: &[&str], missing: &[&str]) {
+        let told = told(level, LogFormat::Console);
+        assert!(told.starts_with("what was there\n"), "{told}");
+        assert!(expected.iter().all(|line| told.contains(line)), "{told}");
+        assert!(missing.iter().all(|line| !told.contains(line)), "{told}");
+    }
+
+    #[test]
+    fn the_level_decides_what_is_told_and_libraries_tell_only_what_is_wrong() {
+        check(LogLevel::Debug, &["a detail", "started", "slow", "broken"], &["a frame"]);
+        check(LogLevel::Info, &["started", "slow", "broken"], &["a detail", "a frame"]);
+        check(LogLevel::Warn, &["slow", "broken"], &["a detail", "started", "a frame"]);
+        check(LogLevel::Error, &["broken"], &["a detail", "started", "slow", "a frame"]);
+    }
+
+    #[test]
+    fn json_is_one_object_a_line() {
+        let told = told(LogLevel::Warn, LogFormat::Json);
+        let lines: Vec<serde_json::Value> =
+            told.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!((&lines[0]["message"], &lines[0]["took_ms"]), (&"slow".into(), &250.into()));
+        assert_eq!(lines[0]["level"], "WARN");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_one_clear_line() {
+        let settings = LogSettings::default();
+        let output = LogOutput::File("/nowhere/w.log".into());
+        let Err(error) = layer(&settings, &output) else { panic!("it can be written") };
+        let expected = "cannot write the log to /nowhere/w.log: No such file or directory (os error 2); choose another \
+                        file in --log-outputs, or stderr";
+        assert_eq!(error.to_string(), expected);
     }
 }

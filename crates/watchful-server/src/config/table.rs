@@ -97,8 +97,8 @@ impl Why {
         match self {
             Self::Cluster => "there is one member, and it has no peers",
             Self::Storage => "the store has one file and no log beside it",
-            Self::Missing => "what they are about is not there",
-            Self::Always => "what they ask for is always so",
+            Self::Missing => "there is no such thing here",
+            Self::Always => "it is always so",
             Self::Auth => "there are no users and roles yet",
         }
     }

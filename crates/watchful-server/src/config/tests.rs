@@ -159,7 +159,7 @@ fn addresses_are_listened_on() {
 #[test]
 fn the_store_is_set() {
     let compaction = |config: &Config| config.settings.store.compaction;
-    let hours = |hours| CompactionPolicy::KeepFor(Duration::from_secs(hours * 3600));
+    let hours = |hours: u64| CompactionPolicy::KeepFor(Duration::from_secs(hours * 3600));
     check(&["--auto-compaction-retention=5"], compaction, hours(5));
     check(
         &["--auto-compaction-retention=5m"],

@@ -34,7 +34,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_secs(60);
 
 /// The connections that come in on `listener`, encrypted where its address asks for it. It is accepted until the stream is
-/// dropped.
+/// dropped. Where the address asks for TLS and there is none, it gives that error and ends.
 ///
 /// # Panics
 ///
@@ -45,14 +45,9 @@ pub fn incoming(
     counts: Arc<Counts>,
 ) -> impl Stream<Item = io::Result<Conn>> + Send + Unpin + 'static {
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
-    let url = listener.url().to_string();
-    let tls = tls.filter(|_| listener.url().is_tls());
-    match Source::of(listener) {
-        Ok(source) => {
-            let mut accepting = Accepting { source, url, tls, counts, sender, handshakes: JoinSet::new() };
-            tokio::spawn(async move { accepting.run().await });
-        }
-        // The receiver takes it out; the channel has room.
+    match Accepting::new(listener, tls, counts, sender.clone()) {
+        Ok(mut accepting) => drop(tokio::spawn(async move { accepting.run().await })),
+        // The channel has room for it.
         Err(error) => drop(sender.try_send(Err(error))),
     }
     ReceiverStream::new(receiver)
@@ -102,6 +97,24 @@ struct Accepting {
 }
 
 impl Accepting {
+    fn new(
+        listener: Listener,
+        tls: Option<Arc<Tls>>,
+        counts: Arc<Counts>,
+        sender: mpsc::Sender<io::Result<Conn>>,
+    ) -> io::Result<Self> {
+        let url = listener.url().to_string();
+        let tls = match (listener.url().is_tls(), tls) {
+            (true, None) => {
+                return Err(io::Error::other(format!("{url} asks for TLS, and there is no certificate")));
+            }
+            (true, tls) => tls,
+            (false, _) => None,
+        };
+        let source = Source::of(listener)?;
+        Ok(Self { source, url, tls, counts, sender, handshakes: JoinSet::new() })
+    }
+
     async fn run(&mut self) {
         let mut pause = PAUSE_MIN;
         loop {
@@ -157,11 +170,22 @@ async fn shake_hands(tls: &Tls, io: Plain, address: Option<SocketAddr>, counts: 
         Ok(Ok((stream, common_name))) => {
             return Some(Conn::tls(stream, Peer { address, common_name }, counts));
         }
-        Ok(Err(error)) => error.to_string(),
+        Ok(Err(error)) => failure(&error),
         Err(_) => format!("it took more than {} s", HANDSHAKE_TIMEOUT.as_secs()),
     };
     counts.connections_failed.add(1);
     let peer = address.map(|address| address.to_string());
     tracing::warn!(peer, failure, "a TLS handshake failed");
     None
+}
+
+/// What rustls says, or what it means where it says it in the words of the protocol.
+fn failure(error: &io::Error) -> String {
+    use rustls::{Error, InvalidMessage};
+    match error.get_ref().and_then(|error| error.downcast_ref()) {
+        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            "the client does not speak TLS; it must use https".to_owned()
+        }
+        _ => error.to_string(),
+    }
 }

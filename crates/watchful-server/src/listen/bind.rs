@@ -167,7 +167,7 @@ fn make_way(url: &ListenUrl, path: &Path) -> Result<(), ListenError> {
     }
 }
 
-fn refused(url: &ListenUrl, source: io::Error) -> ListenError {
+pub(super) fn refused(url: &ListenUrl, source: io::Error) -> ListenError {
     let url = url.clone();
     match source.kind() {
         ErrorKind::AddrInUse => ListenError::InUse { url },

@@ -168,3 +168,12 @@ async fn a_unix_socket_serves_too() {
     soon(conn.read_exact(&mut heard)).await.unwrap();
     assert_eq!((&heard, conn.peer()), (b"ping", &Peer::default()));
 }
+
+#[tokio::test]
+async fn nothing_is_served_in_the_clear_where_tls_was_asked_for() {
+    let listener = bind(&[url("https://127.0.0.1:0")]).unwrap().remove(0);
+    let expected = format!("{} asks for TLS, and there is no certificate", listener.url());
+    let mut incoming = incoming(listener, None, Arc::default());
+    assert_eq!(soon(incoming.next()).await.unwrap().unwrap_err().to_string(), expected);
+    assert!(soon(incoming.next()).await.is_none());
+}

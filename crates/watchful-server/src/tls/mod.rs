@@ -104,10 +104,14 @@ impl Tls {
 
     /// Looks at the files every few seconds, for as long as anybody holds this, and tells in the log what came of it.
     pub fn follow_files(self: &Arc<Self>) -> impl Future<Output = ()> + Send + 'static {
+        self.look_every(LOOK_INTERVAL)
+    }
+
+    fn look_every(self: &Arc<Self>, interval: Duration) -> impl Future<Output = ()> + Send + 'static {
         let tls = Arc::downgrade(self);
         async move {
             loop {
-                tokio::time::sleep(LOOK_INTERVAL).await;
+                tokio::time::sleep(interval).await;
                 // Files may be on a disk that hangs, so not on a thread that serves.
                 let look = Weak::clone(&tls);
                 let looked = tokio::task::spawn_blocking(move || look.upgrade().map(|tls| tls.reload()));
