@@ -32,8 +32,7 @@ Exit codes:
     after_help = SERVER_HELP,
     override_usage = "watchful [OPTIONS] COMMAND …\n       watchful [SERVER FLAGS]",
     disable_help_subcommand = true,
-    disable_version_flag = true,
-    max_term_width = 110
+    disable_version_flag = true
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -51,18 +50,19 @@ pub(crate) struct Connection {
         long,
         global = true,
         env = "WATCHFUL_ENDPOINT",
+        hide_env_values = true,
         value_name = "URL",
         default_value = "http://127.0.0.1:2379",
         alias = "endpoints"
     )]
     pub(crate) endpoint: Endpoint,
-    /// The authorities that the server's certificate is checked against (PEM); the system's where this is left out
+    /// Whom to believe who the server is (PEM); without it, whom the system does
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) cacert: Option<std::path::PathBuf>,
     /// This client's certificate (PEM)
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) cert: Option<std::path::PathBuf>,
-    /// The key of this client's certificate (PEM)
+    /// The key of that certificate (PEM)
     // A name of its own: `key` is what the commands call theirs.
     #[arg(long = "key", global = true, value_name = "FILE")]
     pub(crate) tls_key: Option<std::path::PathBuf>,

@@ -6,18 +6,20 @@ use watchful_wire::etcdserverpb::{DeleteRangeRequest, DeleteRangeResponse};
 
 use crate::failure::Failure;
 use crate::get::key_and_value;
-use crate::json::{JsonKeyValue, KEY_VALUE_SHAPE, revision};
+use crate::json::{JsonKeyValue, key_value_help, revision};
 use crate::output::Output;
 use crate::range::RangeArgs;
 use crate::server::Server;
 
+const HELP: &str = concat!(
+    r#"Prints how many were deleted, and with --prev-kv their keys and values.
+JSON: {"revision":8,"deleted":1,"prev_kvs":[KV]}; prev_kvs is empty without --prev-kv."#,
+    key_value_help!()
+);
+
 /// Delete a key, or a range of them, in one revision
 #[derive(Args, Clone, Debug)]
-#[command(after_help = format!(
-    "Prints how many were deleted, and with --prev-kv their keys and values.\n\
-     JSON: {{\"revision\":8,\"deleted\":1,\"prev_kvs\":[KV]}}; prev_kvs is empty without --prev-kv; KV is\n  \
-     {KEY_VALUE_SHAPE}, the lease only where there is one."
-))]
+#[command(after_help = HELP)]
 pub(crate) struct DelArgs {
     #[command(flatten)]
     range: RangeArgs,

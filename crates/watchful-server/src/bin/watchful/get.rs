@@ -7,24 +7,26 @@ use watchful_wire::etcdserverpb::range_request::{SortOrder, SortTarget};
 use watchful_wire::etcdserverpb::{RangeRequest, RangeResponse};
 
 use crate::failure::Failure;
-use crate::json::{JsonKeyValue, KEY_VALUE_SHAPE, revision};
+use crate::json::{JsonKeyValue, key_value_help, revision};
 use crate::output::Output;
 use crate::pages::Pages;
 use crate::range::RangeArgs;
 use crate::server::Server;
 use crate::text::shown;
 
+const HELP: &str = concat!(
+    r#"Prints each key on a line and its value on the next. A key that is not there prints nothing, and is
+no error. A range in the order of its keys is fetched in parts, all of one revision, and printed as
+they come, whatever its size; other orders come in one answer, of 256 MiB at most.
+JSON: a KV for each key, a line each, and one line at the end:
+  {"revision":9,"count":2,"more":false}
+  the revision that was read, how many keys the range has, and whether --limit left some out"#,
+    key_value_help!()
+);
+
 /// Read a key, or a range of them, now or as they were at a revision
 #[derive(Args, Clone, Debug)]
-#[command(after_help = format!(
-    "Prints each key on a line and its value on the next. A key that is not there prints nothing, and is no error.\n\
-     A range that is sorted by key is fetched in parts, all of one revision, and printed as they come, whatever its \
-     size; other orders come in one answer, of 256 MiB at most.\n\
-     JSON: a line for each key, and one at the end:\n  \
-     {KEY_VALUE_SHAPE}, the lease only where there is one\n  \
-     {{\"revision\":9,\"count\":2,\"more\":false}}: the revision that was read, how many keys the range has, whether \
-     --limit left some out"
-))]
+#[command(after_help = HELP)]
 pub(crate) struct GetArgs {
     #[command(flatten)]
     range: RangeArgs,

@@ -28,9 +28,15 @@ pub(crate) struct JsonKeyValue<'a> {
     lease: Option<LeaseId>,
 }
 
-/// The shape of [`JsonKeyValue`], for the helps.
-pub(crate) const KEY_VALUE_SHAPE: &str =
-    r#"{"key":BASE64,"value":BASE64,"create_revision":2,"mod_revision":5,"version":3,"lease":HEX}"#;
+/// The shape of [`JsonKeyValue`], as the end of a help.
+macro_rules! key_value_help {
+    () => {
+        r#"
+  KV: {"key":BASE64,"value":BASE64,"create_revision":2,"mod_revision":5,"version":3,"lease":HEX};
+  the lease only where there is one."#
+    };
+}
+pub(crate) use key_value_help;
 
 impl<'a> From<&'a KeyValue> for JsonKeyValue<'a> {
     fn from(kv: &'a KeyValue) -> Self {

@@ -27,49 +27,52 @@ pub(crate) struct LeaseArgs {
     command: LeaseCommand,
 }
 
+const KEEP_ALIVE_HELP: &str = r#"Prints a line each time, and ends with 1 when the lease is not there any more. Over a broken connection
+it is tried again for as long as the lease may still be there.
+JSON, each time: {"revision":7,"lease":HEX,"ttl":60}"#;
+
+const TTL_HELP: &str = r#"JSON: {"revision":7,"lease":HEX,"ttl":37,"granted_ttl":60,"keys":[BASE64]}
+  A lease that is not there has ttl -1. The keys are told only with --keys."#;
+
 #[derive(Clone, Debug, Subcommand)]
 enum LeaseCommand {
     /// Grant a lease
-    #[command(after_help = "The server raises what is below its minimum; the answer tells.\n\
-                            JSON: {\"revision\":7,\"lease\":HEX,\"ttl\":60}")]
+    #[command(after_help = r#"A TTL below the server's minimum is raised to it; the answer tells.
+JSON: {"revision":7,"lease":HEX,"ttl":60}"#)]
     Grant {
         /// How long it lasts, in seconds, unless it is kept alive
         #[arg(value_parser = clap::value_parser!(i64).range(1..))]
         ttl: i64,
-        /// Its id; the server chooses one where this is left out
+        /// Its id, hexadecimal; the server chooses one where this is left out
         #[arg(long, value_name = "ID")]
         id: Option<LeaseId>,
     },
     /// Revoke a lease, and delete its keys in one revision
-    #[command(after_help = "JSON: {\"revision\":8,\"lease\":HEX}")]
-    Revoke { id: LeaseId },
+    #[command(after_help = r#"JSON: {"revision":8,"lease":HEX}"#)]
+    Revoke {
+        /// The lease, hexadecimal
+        id: LeaseId,
+    },
     /// Keep a lease alive, until this command is ended
-    #[command(
-        alias = "keepalive",
-        after_help = "Prints a line each time; ends with 1 when the lease is not there any more. A broken connection is \
-                      tried again for as long as the lease may be.\n\
-                      JSON, each time: {\"revision\":7,\"lease\":HEX,\"ttl\":60}"
-    )]
+    #[command(alias = "keepalive", after_help = KEEP_ALIVE_HELP)]
     KeepAlive {
+        /// The lease, hexadecimal
         id: LeaseId,
         /// Once only
         #[arg(long)]
         once: bool,
     },
     /// Tell how long a lease still lasts
-    #[command(
-        alias = "timetolive",
-        after_help = "JSON: {\"revision\":7,\"lease\":HEX,\"ttl\":37,\"granted_ttl\":60,\"keys\":[BASE64]}; a lease that \
-                      is not there has ttl -1; keys are there only with --keys"
-    )]
+    #[command(alias = "timetolive", after_help = TTL_HELP)]
     Ttl {
+        /// The lease, hexadecimal
         id: LeaseId,
         /// Its keys too
         #[arg(long)]
         keys: bool,
     },
     /// List all leases
-    #[command(after_help = "JSON, a line for each: {\"lease\":HEX}")]
+    #[command(after_help = r#"JSON, a line for each: {"lease":HEX}"#)]
     List,
 }
 

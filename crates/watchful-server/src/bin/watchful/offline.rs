@@ -17,23 +17,26 @@ use crate::snapshot::TRAILER_LEN;
 /// The length of a page, which every data file is a multiple of.
 const PAGE_LEN: u64 = 4096;
 
+const CHECK_HELP: &str = r#"Ends with 1 when anything is wrong.
+JSON: {"ok":true,"pages":5,"used_pages":4,"rows":7,"leases":0,"current_revision":9,
+  "compact_revision":0,"problems":[],"problems_left_out":0}"#;
+
 /// Check a store that no server has open, or a data file: every page and every record
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "Ends with 1 when anything is wrong.\n\
-                        JSON: {\"ok\":true,\"pages\":5,\"used_pages\":4,\"rows\":7,\"leases\":0,\"current_revision\":9,\
-                        \"compact_revision\":0,\n  \"problems\":[],\"problems_left_out\":0}")]
+#[command(after_help = CHECK_HELP)]
 pub(crate) struct CheckArgs {
     /// The server's data folder, or a data file
     #[arg(value_name = "DIR")]
     path: PathBuf,
 }
 
+const RESTORE_HELP: &str = r#"The snapshot is checked first, its SHA-256 and its content, and stays as it is. The folder must be new
+or empty.
+JSON: {"data_dir":DIR,"bytes":20480}"#;
+
 /// Make a data folder of a snapshot
 #[derive(Args, Clone, Debug)]
-#[command(
-    after_help = "The snapshot is checked first, its SHA-256 and its content, and stays as it is. The folder must be new or \
-                  empty.\nJSON: {\"data_dir\":DIR,\"bytes\":20480}"
-)]
+#[command(after_help = RESTORE_HELP)]
 pub(crate) struct RestoreArgs {
     /// What `watchful snapshot save` has written
     file: PathBuf,

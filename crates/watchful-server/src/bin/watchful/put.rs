@@ -10,7 +10,7 @@ use watchful_wire::etcdserverpb::{PutRequest, PutResponse};
 
 use crate::failure::Failure;
 use crate::get::key_and_value;
-use crate::json::{JsonKeyValue, KEY_VALUE_SHAPE, revision};
+use crate::json::{JsonKeyValue, key_value_help, revision};
 use crate::lease_id::LeaseId;
 use crate::output::Output;
 use crate::server::Server;
@@ -18,13 +18,15 @@ use crate::server::Server;
 /// More than any server takes: what is read from stdin has a bound.
 const VALUE_BYTES_MAX: usize = 64 << 20;
 
+const HELP: &str = concat!(
+    r#"Prints OK, and with --prev-kv the key and the value before.
+JSON: {"revision":7,"prev_kv":KV}; prev_kv only with --prev-kv, and where the key was there."#,
+    key_value_help!()
+);
+
 /// Put a key
 #[derive(Args, Clone, Debug)]
-#[command(after_help = format!(
-    "Prints OK, and with --prev-kv the key and the value before.\n\
-     JSON: {{\"revision\":7,\"prev_kv\":KV}}; prev_kv only where it was asked for and the key was there; KV is\n  \
-     {KEY_VALUE_SHAPE}, the lease only where there is one."
-))]
+#[command(after_help = HELP)]
 pub(crate) struct PutArgs {
     /// The key
     #[arg(allow_negative_numbers = true)]

@@ -23,6 +23,11 @@ use crate::server::Server;
 /// The length of the SHA-256 at a snapshot's end.
 pub(crate) const TRAILER_LEN: usize = 32;
 
+const HELP: &str = r#"It is written to FILE.part, checked, and then takes the place of FILE. `watchful restore` makes a data
+folder of it.
+JSON: {"file":FILE,"bytes":20512,"revision":9,"version":"3.6.0","sha256":HEX}
+  revision and version only where the server tells them; an old etcd does not."#;
+
 /// Save a snapshot of the server
 #[derive(Args, Clone, Debug)]
 #[command(disable_help_subcommand = true)]
@@ -34,11 +39,7 @@ pub(crate) struct SnapshotArgs {
 #[derive(Clone, Debug, Subcommand)]
 enum SnapshotCommand {
     /// Save the store as it is now into a file, while the server goes on
-    #[command(
-        after_help = "It is written to FILE.part, checked, and then takes the place of FILE. `watchful restore` makes a \
-                            data folder of it.\n\
-                            JSON: {\"file\":FILE,\"bytes\":20512,\"revision\":9,\"version\":\"3.6.0\",\"sha256\":HEX}"
-    )]
+    #[command(after_help = HELP)]
     Save { file: PathBuf },
 }
 
@@ -46,7 +47,9 @@ enum SnapshotCommand {
 struct Saved<'a> {
     file: &'a Path,
     bytes: u64,
-    revision: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<i64>,
+    #[serde(skip_serializing_if = "String::is_empty")]
     version: String,
     sha256: String,
 }
@@ -61,9 +64,9 @@ pub(crate) async fn run(args: SnapshotArgs, server: &Server, out: &mut Output<'_
         let _ = fs::remove_file(&part);
     }
     let saved = saved?;
-    let line =
-        format_args!("saved {} bytes at revision {} in {}", saved.bytes, saved.revision, file.display());
-    out.answer(&saved, line)
+    // Older etcds do not tell the revision.
+    let at = saved.revision.map_or_else(String::new, |revision| format!(" at revision {revision}"));
+    out.answer(&saved, format_args!("saved {} bytes{at} in {}", saved.bytes, file.display()))
 }
 
 async fn save<'a>(server: &Server, file: &'a Path, part: &OsString) -> Result<Saved<'a>, Failure> {
@@ -87,7 +90,7 @@ async fn save<'a>(server: &Server, file: &'a Path, part: &OsString) -> Result<Sa
     fs::rename(part, file).map_err(unusable)?;
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(unusable)?;
-    Ok(Saved { file, bytes, revision: at, version, sha256 })
+    Ok(Saved { file, bytes, revision: (at != 0).then_some(at), version, sha256 })
 }
 
 async fn next(

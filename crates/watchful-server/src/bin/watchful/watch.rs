@@ -23,7 +23,7 @@ use watchful_wire::etcdserverpb::{WatchCreateRequest, WatchRequest};
 
 use crate::args::Connection;
 use crate::failure::{Failure, deepest, is_broken};
-use crate::json::{KEY_VALUE_SHAPE, revision};
+use crate::json::{key_value_help, revision};
 use crate::output::Output;
 use crate::range::Range;
 use crate::server::Server;
@@ -37,21 +37,24 @@ const PAUSE_FIRST: Duration = Duration::from_millis(50);
 
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
+const HELP: &str = concat!(
+    r#"Prints a line for each change: its revision, PUT or DELETE, the key, and the value; with --prev-kv
+the value before. When the connection breaks it is made again, for as long as it takes, and the
+watch goes on where it was: every change once, in order. Where its history has been compacted
+meanwhile, it ends with 1.
+JSON, a line each:
+  {"type":"PUT","revision":7,"watch":BASE64,"kv":KV,"prev_kv":KV}
+  {"type":"DELETE",…}: kv has the key and mod_revision, and 0 or nothing for the rest
+  {"type":"PROGRESS","revision":9}: everything up to 9 has been told; with --progress-notify
+  {"type":"COMPACTED","watch":BASE64,"revision":3,"compact_revision":5}: the last line; what was owed
+  from 3 on has been compacted before 5
+  watch: the KEY that was asked for"#,
+    key_value_help!()
+);
+
 /// Print what happens to keys, from now on or from a revision on
 #[derive(Args, Clone, Debug)]
-#[command(after_help = format!(
-    "Prints a line for each change: its revision, PUT or DELETE, the key, and the value; with --prev-kv the value \
-     before.\n\
-     When the connection breaks it is made again, for as long as it takes, and the watch goes on where it was: every \
-     change once, in order. When its history has been compacted meanwhile, it ends with 1.\n\
-     JSON, a line each:\n  \
-     {{\"type\":\"PUT\",\"revision\":7,\"watch\":KEY,\"kv\":KV,\"prev_kv\":KV}}, type PUT or DELETE\n  \
-     {{\"type\":\"PROGRESS\",\"revision\":9}}: everything up to 9 has been told\n  \
-     {{\"type\":\"COMPACTED\",\"watch\":KEY,\"revision\":3,\"compact_revision\":5}}: what was owed from 3 on is lost \
-     before 5\n  \
-     KEY is the key that was asked for, in base64; KV is {KEY_VALUE_SHAPE},\n  \
-     the lease only where there is one; a deleted KV has key and mod_revision only, and 0 or nothing for the rest."
-))]
+#[command(after_help = HELP)]
 pub(crate) struct WatchArgs {
     /// The keys, or the first keys of ranges
     #[arg(value_name = "KEY", required = true, num_args = 1.., allow_negative_numbers = true)]
@@ -253,8 +256,12 @@ impl Watches {
         Ok(out.flush()?)
     }
 
-    /// Says so when the server has gone back: a watch from a revision that is still to come is silent until then.
+    /// Says so when the server has gone back: a watch from a revision that is still to come is silent until then. An etcd
+    /// tells no revision with a refusal.
     fn see(&mut self, revision: i64) {
+        if revision == 0 {
+            return;
+        }
         if revision < self.seen {
             note(&format!(
                 "the server is at revision {revision} and was at {}: is it another store, or one that was restored?",
