@@ -1,12 +1,14 @@
 //! The same key put twice in a transaction, or put and covered by a delete: etcd refuses both, at every level.
 //!
+//! What a delete covers is what etcd's check takes it to cover: a range whose end is not above its start, `\0` among them,
+//! which elsewhere means "every key from there on", counts as its first key alone.
+//!
 //! The two sides of a nested transaction exclude each other, so both may put one key. Deletes of a nested transaction
 //! count for what comes after it and for the puts around it.
 
 use std::collections::HashSet;
 
 use tonic::Status;
-use watchful::KeyRange;
 use watchful_wire::etcdserverpb::request_op::Request as Op;
 use watchful_wire::etcdserverpb::{RequestOp, TxnRequest};
 
@@ -16,7 +18,20 @@ use crate::answers;
 #[derive(Default)]
 struct Touched<'a> {
     puts: HashSet<&'a [u8]>,
-    deletes: Vec<KeyRange>,
+    deletes: Vec<Covered<'a>>,
+}
+
+/// The keys of a delete.
+#[derive(Clone, Copy)]
+struct Covered<'a> {
+    key: &'a [u8],
+    range_end: &'a [u8],
+}
+
+impl Covered<'_> {
+    fn contains(&self, key: &[u8]) -> bool {
+        self.key == key || (self.key < key && key < self.range_end)
+    }
 }
 
 /// Refuses overlaps in a list of operations.
@@ -39,12 +54,17 @@ fn touched(ops: &[RequestOp]) -> Result<Touched<'_>, Status> {
     Ok(all)
 }
 
-fn deletes(ops: &[RequestOp]) -> Vec<KeyRange> {
-    let range = |op: &RequestOp| match &op.request {
-        Some(Op::RequestDeleteRange(delete)) => KeyRange::from_etcd(&delete.key, &delete.range_end).ok(),
+fn deletes(ops: &[RequestOp]) -> Vec<Covered<'_>> {
+    ops.iter().filter_map(covered).collect()
+}
+
+fn covered(op: &RequestOp) -> Option<Covered<'_>> {
+    match &op.request {
+        Some(Op::RequestDeleteRange(delete)) => {
+            Some(Covered { key: &delete.key, range_end: &delete.range_end })
+        }
         _ => None,
-    };
-    ops.iter().filter_map(range).collect()
+    }
 }
 
 impl<'a> Touched<'a> {
@@ -94,7 +114,15 @@ mod tests {
         assert!(!is_legal(vec![put("b"), delete("a", "c")]));
         assert!(is_legal(vec![put("c"), delete("a", "c")]));
         assert!(is_legal(vec![put("c"), delete("d", "c")]), "an empty range deletes nothing");
-        assert!(!is_legal(vec![delete("a", "\0"), put("z")]));
+        assert!(!is_legal(vec![put("d"), delete("d", "c")]), "but for this check");
+    }
+
+    /// The differential test found that etcd lets a put stand beside a delete of every key from another one on.
+    #[test]
+    fn a_delete_without_an_end_counts_as_its_first_key() {
+        let is_legal = |ops: Vec<RequestOp>| check(&ops).is_ok();
+        assert!(is_legal(vec![delete("a", "\0"), put("z")]));
+        assert!(!is_legal(vec![delete("a", "\0"), put("a")]));
     }
 
     #[test]
