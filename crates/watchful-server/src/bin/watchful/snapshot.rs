@@ -16,7 +16,6 @@ use tonic::Streaming;
 use watchful_wire::etcdserverpb::{SnapshotRequest, SnapshotResponse};
 
 use crate::failure::Failure;
-use crate::json::revision;
 use crate::output::Output;
 use crate::server::Server;
 
@@ -24,9 +23,9 @@ use crate::server::Server;
 pub(crate) const TRAILER_LEN: usize = 32;
 
 const HELP: &str = r#"It is written to FILE.part, checked, and then takes the place of FILE. `watchful restore` makes a data
-folder of it.
-JSON: {"file":FILE,"bytes":20512,"revision":9,"version":"3.6.0","sha256":HEX}
-  revision and version only where the server tells them; an old etcd does not."#;
+folder of it, and `watchful check` tells its revision.
+JSON: {"file":FILE,"bytes":20512,"version":"3.6.0","sha256":HEX}
+  The version is there only where the server tells it; an old etcd does not."#;
 
 /// Save a snapshot of the server
 #[derive(Args, Clone, Debug)]
@@ -47,8 +46,6 @@ enum SnapshotCommand {
 struct Saved<'a> {
     file: &'a Path,
     bytes: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    revision: Option<i64>,
     #[serde(skip_serializing_if = "String::is_empty")]
     version: String,
     sha256: String,
@@ -64,9 +61,7 @@ pub(crate) async fn run(args: SnapshotArgs, server: &Server, out: &mut Output<'_
         let _ = fs::remove_file(&part);
     }
     let saved = saved?;
-    // Older etcds do not tell the revision.
-    let at = saved.revision.map_or_else(String::new, |revision| format!(" at revision {revision}"));
-    out.answer(&saved, format_args!("saved {} bytes{at} in {}", saved.bytes, file.display()))
+    out.answer(&saved, format_args!("saved {} bytes in {}", saved.bytes, file.display()))
 }
 
 async fn save<'a>(server: &Server, file: &'a Path, part: &OsString) -> Result<Saved<'a>, Failure> {
@@ -75,11 +70,10 @@ async fn save<'a>(server: &Server, file: &'a Path, part: &OsString) -> Result<Sa
     let started = server.maintenance().snapshot(SnapshotRequest {}).await;
     let mut parts = started.map_err(|status| server.failure(&status))?.into_inner();
     let mut received = Received::new(BufWriter::new(File::create(part).map_err(unusable)?));
-    let (mut at, mut version) = (0, String::new());
+    let mut version = String::new();
     let progress = Progress::new();
     while let Some(part) = next(server, &mut parts).await? {
         progress.show(received.bytes, &part);
-        at = at.max(revision(part.header.as_ref()));
         if !part.version.is_empty() {
             version = part.version;
         }
@@ -90,7 +84,7 @@ async fn save<'a>(server: &Server, file: &'a Path, part: &OsString) -> Result<Sa
     fs::rename(part, file).map_err(unusable)?;
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(unusable)?;
-    Ok(Saved { file, bytes, revision: (at != 0).then_some(at), version, sha256 })
+    Ok(Saved { file, bytes, version, sha256 })
 }
 
 async fn next(
