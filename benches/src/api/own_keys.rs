@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use hdrhistogram::Histogram;
 use tokio::sync::watch;
 
-use super::calls::{PUT, put};
+use super::calls::{Operation, PUT, put};
 use super::closed_loop::{Callers, Calls, Plan, Until, new_latencies, note};
 use super::connection::Connection;
 use super::fields::KeyValue;
@@ -82,9 +83,9 @@ async fn measure(server: &Server, watchers: u64, window: Duration) -> Outcome<Ve
 }
 
 /// A put with the time of its call.
-const PUT_NOW: super::calls::Operation = super::calls::Operation { request: put_now, ..PUT };
+const PUT_NOW: Operation = Operation { request: put_now, ..PUT };
 
-fn put_now(number: u64) -> Outcome<bytes::Bytes> {
+fn put_now(number: u64) -> Outcome<Bytes> {
     put(number, nanos(origin().elapsed()))
 }
 
