@@ -9,9 +9,9 @@
 use std::time::Duration;
 
 use etcd_client::{
-    Client, Compare, CompareOp, DeleteOptions, Error, EventType, GetOptions, LeaseTimeToLiveOptions, LockOptions,
-    ProclaimOptions, PutOptions, ResignOptions, SortOrder, SortTarget, Txn, TxnOp, TxnOpResponse, WatchFilterType,
-    WatchOptions, WatchStream,
+    Client, Compare, CompareOp, DeleteOptions, Error, EventType, GetOptions, LeaseTimeToLiveOptions,
+    LockOptions, ProclaimOptions, PutOptions, ResignOptions, SortOrder, SortTarget, Txn, TxnOp,
+    TxnOpResponse, WatchFilterType, WatchOptions, WatchStream,
 };
 
 /// How long everything together may take.
@@ -139,7 +139,8 @@ async fn next(stream: &mut WatchStream) -> Result<Vec<String>, Error> {
     let answer = stream.message().await?.expect("the watch should go on");
     let events = answer.events().iter().map(|event| {
         let kv = event.kv().unwrap();
-        let after = event.prev_kv().map_or(String::new(), |prev| format!(" after {}", prev.value_str().unwrap()));
+        let after =
+            event.prev_kv().map_or(String::new(), |prev| format!(" after {}", prev.value_str().unwrap()));
         match event.event_type() {
             EventType::Put => format!("put {}={}{after}", kv.key_str().unwrap(), kv.value_str().unwrap()),
             EventType::Delete => format!("delete {}{after}", kv.key_str().unwrap()),
@@ -176,8 +177,12 @@ async fn leases(client: &mut Client) -> Checked {
     refused(client.lease_revoke(lease).await, "etcdserver: requested lease not found");
 
     let short = client.lease_grant(2, None).await?.id();
-    let start =
-        client.put("lease/short", "1", Some(PutOptions::new().with_lease(short))).await?.header().unwrap().revision();
+    let start = client
+        .put("lease/short", "1", Some(PutOptions::new().with_lease(short)))
+        .await?
+        .header()
+        .unwrap()
+        .revision();
     let (_watcher, mut stream) =
         client.watch("lease/short", Some(WatchOptions::new().with_start_revision(start + 1))).await?;
     assert_eq!(next(&mut stream).await?, ["delete lease/short"]);
@@ -189,15 +194,15 @@ async fn locks(client: &mut Client) -> Checked {
     let leases = [client.lease_grant(600, None).await?.id(), client.lease_grant(600, None).await?.id()];
     let options = leases.map(|lease| LockOptions::new().with_lease(lease));
     let [first, second] = options;
-    let held = client.lock("lock", Some(first)).await?;
-    assert_eq!(held.key(), format!("lock/{:x}", leases[0]).as_bytes());
+    let held = client.lock("held", Some(first)).await?;
+    assert_eq!(held.key(), format!("held/{:x}", leases[0]).as_bytes());
     let mut other = client.clone();
-    let waiting = tokio::spawn(async move { other.lock("lock", Some(second)).await });
-    while client.get("lock/", Some(GetOptions::new().with_prefix().with_count_only())).await?.count() < 2 {}
+    let waiting = tokio::spawn(async move { other.lock("held", Some(second)).await });
+    while client.get("held/", Some(GetOptions::new().with_prefix().with_count_only())).await?.count() < 2 {}
     assert!(!waiting.is_finished());
     client.unlock(held.key()).await?;
     let held = waiting.await.expect("the task should live")?;
-    assert_eq!(held.key(), format!("lock/{:x}", leases[1]).as_bytes());
+    assert_eq!(held.key(), format!("held/{:x}", leases[1]).as_bytes());
     client.unlock(held.key()).await?;
     Ok(())
 }

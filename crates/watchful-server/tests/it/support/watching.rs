@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::Channel;
@@ -18,7 +19,7 @@ use watchful_wire::etcdserverpb::watch_request::RequestUnion;
 use watchful_wire::etcdserverpb::{WatchCreateRequest, WatchProgressRequest, WatchRequest};
 use watchful_wire::{KeyValue, WatchResponse, mvccpb};
 
-use super::client::connect_when_up;
+use super::client::{connect, connect_when_up};
 use super::process::DEADLINE;
 
 /// The watch id of an answer that speaks for all watches of its stream.
@@ -246,13 +247,19 @@ pub(crate) fn row_of(kv: &KeyValue) -> Row {
 
 /// Everything that ever happened up to `revision`, as the server tells it to a watch from the beginning.
 pub(crate) async fn read_history(endpoint: &str, revision: u64) -> Vec<Event> {
-    let (until, receiver) = watch::channel(Some(revision));
-    let (standing, _) = mpsc::unbounded_channel();
-    let watches = vec![Resuming::new(KeyRange::everything(), 1).without_prev_kv()];
-    let watching = WireEvents::new(endpoint.to_owned(), watches, receiver, standing).follow();
-    let seen = tokio::time::timeout(DEADLINE, watching).await.expect("history should come");
-    drop(until);
-    seen.iter().flat_map(|watch| watch.histories.iter().flat_map(Observed::events)).cloned().collect()
+    let (requests, receiver) = mpsc::channel(1);
+    let everything = Resuming::new(KeyRange::everything(), 1).without_prev_kv();
+    requests.send(everything.create_request(1)).await.unwrap();
+    let mut client = WatchClient::new(connect(endpoint).await).max_decoding_message_size(usize::MAX);
+    let mut answers = client.watch(ReceiverStream::new(receiver)).await.unwrap().into_inner();
+    let mut history: Vec<Event> = Vec::new();
+    // Every revision has an event. Progress is not asked for: an etcd's may overtake the events it speaks for.
+    while history.last().map_or(1, |event| event.revision().main) < revision {
+        let answer = timeout(DEADLINE, answers.message()).await.expect("history should come");
+        let events = answer.unwrap().expect("the stream should stay").events;
+        history.extend(events.into_list().into_iter().map(event_of));
+    }
+    history
 }
 
 /// The model that did what `history` tells. It has to come out at the same revisions.

@@ -27,6 +27,8 @@ fn watches(connection: u64) -> Vec<Resuming> {
 }
 
 /// No acknowledged write is missing, and every watch goes on where it was, with no gap and no repeat.
+///
+/// An etcd 3.4.23 may fail this: its progress overtakes events that are still on their way (etcd 15220).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_and_watches_go_on() {
     let mut server = Server::start();
