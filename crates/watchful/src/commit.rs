@@ -141,6 +141,8 @@ struct Queue {
     writer_leads: bool,
     /// There may be chores for the writer's thread.
     turned: bool,
+    /// How many must wait before the writer's thread, which gathers them, is to be told; 0 when it does not gather.
+    awaited: usize,
     closed: bool,
 }
 
@@ -197,6 +199,9 @@ impl Committer {
         }
         queue.waiting.push_back(job);
         if std::mem::replace(&mut queue.led, true) {
+            if queue.waiting.len() == queue.awaited {
+                self.signal.notify_one();
+            }
             return false;
         }
         if !blocking {
@@ -222,6 +227,37 @@ impl Committer {
                 return self.pass_on();
             }
         }
+    }
+
+    /// Leads for tasks until nobody waits. The writer's thread does.
+    pub(crate) fn lead_for_tasks(&self) {
+        loop {
+            let jobs = self.next_group();
+            if jobs.is_empty() {
+                return;
+            }
+            let answered = jobs.len();
+            let took = self.run(jobs);
+            self.gather(answered, took);
+        }
+    }
+
+    /// Waits a moment for those who were just answered, so that they and those who wait already share one commit.
+    ///
+    /// Callers that write again as soon as they are answered would fall into two halves otherwise, one of which waits
+    /// while the other is committed: half the throughput and twice the wait. A caller that is alone is not waited for.
+    /// The moment is a part of what the commit took, so it costs little where nobody comes back.
+    fn gather(&self, answered: usize, took: Duration) {
+        /// However slow the disk is.
+        const GATHER_MAX: Duration = Duration::from_millis(1);
+        let mut queue = self.queue.lock();
+        let all = (answered + queue.waiting.len()).min(self.group_max);
+        if all < 2 || queue.waiting.len() >= all || queue.closed || queue.turned {
+            return;
+        }
+        queue.awaited = all;
+        self.signal.wait_for(&mut queue, (took / 2).min(GATHER_MAX));
+        queue.awaited = 0;
     }
 
     fn next_group(&self) -> Vec<Box<dyn Job>> {
@@ -252,16 +288,21 @@ impl Committer {
     }
 
     /// Works out and commits one group, and answers everybody in it.
-    fn run(&self, mut jobs: Vec<Box<dyn Job>>) {
+    ///
+    /// Returns how long the commit itself took: nothing, when there was none.
+    fn run(&self, mut jobs: Vec<Box<dyn Job>>) -> Duration {
         let committed = self.commit(&mut jobs);
+        let took = committed.as_ref().copied().unwrap_or_default();
+        let committed = committed.map(drop);
         self.compacted.tell(&self.mvcc, &committed);
         self.count(jobs.len() as u64);
         for job in jobs {
             job.settle(committed.clone());
         }
+        took
     }
 
-    fn commit(&self, jobs: &mut [Box<dyn Job>]) -> Result<(), MvccError> {
+    fn commit(&self, jobs: &mut [Box<dyn Job>]) -> Result<Duration, MvccError> {
         let mut group = self.mvcc.begin_group()?;
         LEADS.set(true);
         for job in jobs {
@@ -276,7 +317,7 @@ impl Committer {
         let took = self.clock.now().saturating_sub(began);
         self.feed.publish(batches, self.mvcc.compact_revision());
         self.counts.microseconds.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-        Ok(())
+        Ok(took)
     }
 
     fn count(&self, jobs: u64) {

@@ -56,7 +56,7 @@ impl Writer {
             let (now, next) = (self.clock.now(), self.next_chore());
             let sleep = next.and_then(|next| self.clock.sleep_until(next));
             match self.committer.writer_turn(sleep, now >= self.compact_again) {
-                WriterTurn::Lead => self.committer.lead(|| false),
+                WriterTurn::Lead => self.committer.lead_for_tasks(),
                 WriterTurn::Compact => {
                     if self.committer.compact_alone().is_err() {
                         self.compact_again = self.clock.now() + RETRY_AFTER;
