@@ -189,3 +189,22 @@ fn failure(error: &io::Error) -> String {
         _ => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(code: i32, expected: bool) {
+        assert_eq!(is_the_clients(&io::Error::from_raw_os_error(code)), expected, "{code}");
+    }
+
+    #[test]
+    fn only_what_is_the_servers_own_trouble_is_waited_out() {
+        use rustix::io::Errno;
+        check(Errno::CONNABORTED.raw_os_error(), true);
+        check(Errno::INTR.raw_os_error(), true);
+        check(Errno::MFILE.raw_os_error(), false);
+        check(Errno::NOMEM.raw_os_error(), false);
+    }
+}

@@ -213,6 +213,22 @@ async fn a_client_that_speaks_no_tls_is_refused() {
 }
 
 #[tokio::test]
+async fn clients_that_say_nothing_hold_up_nobody() {
+    let authority = Authority::new();
+    authority.sign("server", "server", &["localhost"], 1);
+    let mut server = Server::start(authority.settings());
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    let (_, conn) = server.talk(&Client::new(&authority.path("ca.pem"), None)).await.unwrap();
+    assert_eq!((server.counts.connections.get(), server.counts.connections_failed.get()), (1, 0));
+    drop(conn);
+    drop(silent);
+    server.refused(100).await;
+}
+
+#[tokio::test]
 async fn a_client_needs_its_certificate_and_is_known_by_it() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     authority.sign("server", "server", &["localhost"], 1);
