@@ -7,6 +7,7 @@ use prost::Message as _;
 const FILES: &[&str] =
     &["kv.proto", "auth.proto", "rpc.proto", "lock.proto", "election.proto", "watchers.proto"];
 
+#[expect(clippy::disallowed_methods, reason = "a build script writes what the crate is made of")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
     let descriptors = protox::compile(FILES, ["proto"])?;
@@ -18,6 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .extern_path(".mvccpb.KeyValue", "crate::KeyValue")
         .extern_path(".etcdserverpb.WatchResponse", "crate::WatchResponse")
         .build_transport(false)
+        .codec_path("crate::codec::WireCodec")
         .compile_fds(descriptors)?;
     Ok(())
 }

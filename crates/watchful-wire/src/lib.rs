@@ -41,8 +41,11 @@ mod watch_response;
 
 mod events;
 
+mod codec;
+
 mod generated;
 
+pub use codec::{WireCodec, WireDecoder, WireEncoder};
 pub use events::{encode_events, encoded_events_len};
 pub use generated::{authpb, etcdserverpb, mvccpb, v3electionpb, v3lockpb, watchers};
 pub use key_value::KeyValue;

@@ -55,8 +55,7 @@ pub(super) fn txn(request: &TxnRequest, ops_max: usize) -> Result<(), Status> {
     if request.compare.iter().any(|compare| compare.key.is_empty()) {
         return Err(answers::empty_key());
     }
-    let ops = request.success.iter().chain(&request.failure);
-    ops.map(|op| check_op(op, left)).collect()
+    request.success.iter().chain(&request.failure).try_for_each(|op| check_op(op, left))
 }
 
 fn check_op(op: &RequestOp, ops_max: usize) -> Result<(), Status> {

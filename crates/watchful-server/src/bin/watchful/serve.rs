@@ -63,7 +63,6 @@ async fn run(mut config: Config) -> Outcome {
         stop.cancel();
         outcome = outcome.and(served.map_err(io::Error::other).and_then(|served| served));
     }
-    ready::stopping();
     tokio::task::spawn_blocking(move || server.close()).await??;
     Ok(outcome?)
 }
@@ -113,6 +112,7 @@ fn on_signals() -> io::Result<CancellationToken> {
             _ = interrupt.recv() => {}
         }
         tracing::info!("told to end: finishing what was accepted");
+        ready::stopping();
         stopping.cancel();
     });
     Ok(stop)
