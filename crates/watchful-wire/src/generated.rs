@@ -8,6 +8,7 @@ macro_rules! package {
             missing_docs,
             unreachable_pub,
             clippy::all,
+            clippy::allow_attributes_without_reason,
             clippy::missing_errors_doc,
             rustdoc::all,
             reason = "the output of prost and tonic; etcd's documentation and proto/ tell the fields"

@@ -113,6 +113,7 @@ impl Driver {
             }
             Command::History(answer) => self.engine.history(answer),
             Command::Status { outbox, watch, reply } => {
+                with_stream(&outbox, |stream| self.engine.drained(stream, outbox.untold()));
                 reply.give(Ok(outbox.stream().and_then(|stream| self.engine.status(stream, watch))));
             }
             Command::Watchers(reply) => reply.give(Ok(self.engine.watchers().collect())),
