@@ -40,6 +40,7 @@ impl Lease {
         let ttl = request.ttl.max(self.shared.settings.lease_ttl_min_seconds);
         let granted = self.shared.store.lease_grant(request.id, ttl).await;
         let id = self.shared.written(granted).await?;
+        self.shared.counts.leases_granted.add(1);
         Ok(LeaseGrantResponse { header: Some(self.shared.header()), id, ttl, error: String::new() })
     }
 
@@ -47,13 +48,17 @@ impl Lease {
         self.shared.refuse_damaged()?;
         let Committed { revision, .. } =
             self.shared.store.lease_revoke(request.id).await.map_err(answers::of)?;
+        self.shared.counts.leases_revoked.add(1);
         Ok(LeaseRevokeResponse { header: Some(self.shared.header_at(revision)) })
     }
 
     /// A lease that is not there has a time to live of 0: that is how a client learns that it is over.
     fn keep_alive(&self, id: i64) -> Result<LeaseKeepAliveResponse, Status> {
         let ttl = match self.shared.store.lease_keep_alive(id) {
-            Ok(ttl) => seconds(ttl),
+            Ok(ttl) => {
+                self.shared.counts.leases_renewed.add(1);
+                seconds(ttl)
+            }
             Err(Error::LeaseNotFound { .. }) => 0,
             Err(error) => return Err(answers::of(error)),
         };

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use prost::Message;
 use tokio::runtime::RuntimeFlavor;
 use tonic::{Request, Response, Status};
-use watchful::{Committed, Error, KeyRange, RangeOptions, RangeResult};
+use watchful::{Committed, Error, KeyRange, OpResponse, RangeOptions, RangeResult};
 use watchful_wire::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse,
     RangeRequest, RangeResponse, TxnRequest, TxnResponse, kv_server,
@@ -54,6 +54,7 @@ impl Kv {
         let PutRequest { key, value, .. } = request;
         let put = self.shared.store.transact(move |txn| txn.put_with(&key, &value, options));
         let Committed { revision, value: prev, .. } = self.shared.written(put.await).await?;
+        self.shared.counts.puts.add(1);
         let header = Some(self.shared.header_at(revision));
         Ok(PutResponse { header, prev_kv: prev.map(Into::into) })
     }
@@ -71,6 +72,7 @@ impl Kv {
             return Ok(DeleteRangeResponse { header, ..DeleteRangeResponse::default() });
         };
         let deleted = store.delete_range(range, request.prev_kv).await.map_err(answers::of)?;
+        self.shared.counts.deletes.add(1);
         Ok(answer::delete_range(Some(self.shared.header_at(deleted.revision)), deleted.value))
     }
 
@@ -85,6 +87,8 @@ impl Kv {
         self.shared.refuse_damaged()?;
         let transaction = request::txn(&request, &self.shared.store)?;
         let executed = self.shared.written(self.shared.store.execute(transaction).await).await?;
+        self.shared.counts.txns.add(1);
+        self.count_operations(&executed.value);
         Ok(answer::txn(&self.shared, executed))
     }
 
@@ -124,7 +128,19 @@ impl Kv {
         }
     }
 
+    fn count_operations(&self, done: &watchful::TxnResponse) {
+        for response in &done.responses {
+            match response {
+                OpResponse::Range(found) => self.count(found),
+                OpResponse::Put(_) => self.shared.counts.puts.add(1),
+                OpResponse::Delete(_) => self.shared.counts.deletes.add(1),
+                OpResponse::Txn(nested) => self.count_operations(nested),
+            }
+        }
+    }
+
     fn count(&self, found: &RangeResult) {
+        self.shared.counts.ranges.add(1);
         let bytes = found.records.iter().map(watchful::Record::encoded_len).sum::<usize>();
         self.shared.counts.range_copied_bytes.add(bytes as u64);
     }

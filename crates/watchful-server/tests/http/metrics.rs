@@ -27,6 +27,10 @@ async fn scrape(served: &Served) -> BTreeMap<String, f64> {
     lines
 }
 
+fn of_key(key: &str) -> String {
+    serde_json::json!({"key": base64(key)}).to_string()
+}
+
 fn of_method(name: &str, service: &str, method: &str, kind: &str) -> String {
     format!("{name}{{grpc_type=\"{kind}\",grpc_service=\"{service}\",grpc_method=\"{method}\"}}")
 }
@@ -37,19 +41,39 @@ async fn what_was_done_is_on_the_page() {
     for key in ["a", "b", "a"] {
         assert_eq!(served.post("/v3/kv/put", &put(key, "1")).await.0, 200);
     }
+    let put = serde_json::json!({"request_put": {"key": base64("a")}});
+    let range = serde_json::json!({"request_range": {"key": base64("a")}});
+    let txn = serde_json::json!({"success": [put, {"request_txn": {"success": [range, range]}}]});
+    for (path, request) in [
+        ("/v3/kv/txn", txn.to_string()),
+        ("/v3/kv/deleterange", of_key("b")),
+        ("/v3/kv/range", of_key("a")),
+        ("/v3/lease/grant", r#"{"TTL":"60","ID":"7"}"#.to_owned()),
+        ("/v3/lease/keepalive", r#"{"ID":"7"}"#.to_owned()),
+        ("/v3/lease/revoke", r#"{"ID":"7"}"#.to_owned()),
+    ] {
+        assert_eq!(served.post(path, &request).await.0, 200, "{path}");
+    }
     let page = scrape(&served).await;
     let expected = [
+        ("etcd_mvcc_put_total", 4.0),
+        ("etcd_mvcc_range_total", 3.0),
+        ("etcd_mvcc_delete_total", 1.0),
+        ("etcd_mvcc_txn_total", 1.0),
+        ("etcd_debugging_lease_granted_total", 1.0),
+        ("etcd_debugging_lease_renewed_total", 1.0),
+        ("etcd_debugging_lease_revoked_total", 1.0),
         ("etcd_server_has_leader", 1.0),
         ("etcd_server_version{server_version=\"3.6.0\"}", 1.0),
-        ("etcd_debugging_mvcc_current_revision", 4.0),
+        ("etcd_debugging_mvcc_current_revision", 6.0),
         ("etcd_debugging_mvcc_compact_revision", 0.0),
         ("etcd_debugging_mvcc_keys_total", 2.0),
-        ("watchful_versions", 3.0),
-        ("watchful_commit_group_transactions_count", 3.0),
-        ("watchful_commit_group_transactions_sum", 3.0),
-        ("watchful_commit_group_transactions_bucket{le=\"1.0\"}", 3.0),
-        ("watchful_commit_group_transactions_bucket{le=\"+Inf\"}", 3.0),
-        ("etcd_disk_backend_commit_duration_seconds_count", 3.0),
+        ("watchful_versions", 5.0),
+        ("watchful_commit_group_transactions_count", 7.0),
+        ("watchful_commit_group_transactions_sum", 7.0),
+        ("watchful_commit_group_transactions_bucket{le=\"1.0\"}", 7.0),
+        ("watchful_commit_group_transactions_bucket{le=\"+Inf\"}", 7.0),
+        ("etcd_disk_backend_commit_duration_seconds_count", 7.0),
         ("watchful_store_poisoned", 0.0),
         ("watchful_watchers{standing=\"synced\"}", 0.0),
     ];
