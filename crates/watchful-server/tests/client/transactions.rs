@@ -21,7 +21,7 @@ a
 1
 
 0
-$ txn < value(a) = 2\\nmod(a) > 1\\nversion(a) != 1\\nlease(a) = 0\\n\\nget a b --keys-only\\n
+$ txn < value(a) = 2\\nmod(a) > 1\\nversion(a) != 1\\nlease(a) = 0\\n\\nget a b\\n
 SUCCESS
 
 a
