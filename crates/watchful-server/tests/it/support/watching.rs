@@ -13,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::Channel;
 use watchful_revision::{Event, KeyRange, Record, Revision, encode_tombstone};
-use watchful_testkit::{Batch, Model, Observation, Observed, Op, Row, Violation, WatchSpec, checkers};
+use watchful_testkit::{Model, Observation, Observed, Op, Row, Violation, WatchSpec, checkers};
 use watchful_wire::etcdserverpb::watch_client::WatchClient;
 use watchful_wire::etcdserverpb::watch_request::RequestUnion;
 use watchful_wire::etcdserverpb::{WatchCreateRequest, WatchProgressRequest, WatchRequest};
@@ -32,12 +32,18 @@ const ASK_AGAIN: Duration = Duration::from_millis(300);
 pub(crate) struct Resuming {
     spec: WatchSpec,
     histories: Vec<Observed>,
+    /// The fragments of an answer whose last one has not come.
+    fragments: Vec<Event>,
 }
 
 impl Resuming {
     /// A watch of `range` from `start_revision` on, which must not be 0.
     pub(crate) fn new(range: KeyRange, start_revision: u64) -> Self {
-        Self { spec: WatchSpec::new(range, start_revision).with_prev_kv(), histories: Vec::new() }
+        Self {
+            spec: WatchSpec::new(range, start_revision).with_prev_kv(),
+            histories: Vec::new(),
+            fragments: Vec::new(),
+        }
     }
 
     pub(crate) fn without_prev_kv(mut self) -> Self {
@@ -92,6 +98,21 @@ impl Resuming {
         }))
     }
 
+    /// Begins a history: a new stream. What was not whole on the last one comes again.
+    fn begin(&mut self) {
+        self.fragments.clear();
+        self.histories.push(Observed::new());
+    }
+
+    /// Sees an answer. Its fragments are put together first, as clients do: one may end within a revision or after it.
+    fn see_answer(&mut self, answer: WatchResponse, revision: u64) {
+        let fragment = answer.fragment;
+        match observation_of(answer, revision, &mut self.fragments) {
+            Observation::Batch(batch) if fragment => self.fragments = batch.events,
+            observation => self.see(observation),
+        }
+    }
+
     fn see(&mut self, observation: Observation) {
         self.histories.last_mut().expect("a stream begins with a history").push(observation);
     }
@@ -142,7 +163,7 @@ impl WireEvents {
         }
         let mut client = WatchClient::new(channel).max_decoding_message_size(usize::MAX);
         let mut answers = client.watch(ReceiverStream::new(receiver)).await.ok()?.into_inner();
-        self.watches.iter_mut().for_each(|watch| watch.histories.push(Observed::new()));
+        self.watches.iter_mut().for_each(Resuming::begin);
         if let Some(gate) = self.deaf_until.take() {
             // A test that is gone wants nothing more.
             gate.await.ok()?;
@@ -186,7 +207,7 @@ impl WireEvents {
             return Some(revision);
         }
         let watch = &mut self.watches[usize::try_from(answer.watch_id - 1).unwrap()];
-        watch.see(observation_of(answer, revision));
+        watch.see_answer(answer, revision);
         None
     }
 }
@@ -199,7 +220,8 @@ fn request(union: RequestUnion) -> WatchRequest {
     WatchRequest { request_union: Some(union) }
 }
 
-fn observation_of(answer: WatchResponse, revision: u64) -> Observation {
+/// What an answer says, with the events before it of which it is the rest.
+fn observation_of(answer: WatchResponse, revision: u64, before: &mut Vec<Event>) -> Observation {
     if answer.created {
         return Observation::Created;
     }
@@ -209,11 +231,11 @@ fn observation_of(answer: WatchResponse, revision: u64) -> Observation {
     if answer.canceled {
         return Observation::Cancelled;
     }
-    let fragment = answer.fragment;
-    let events: Vec<Event> = answer.events.into_list().into_iter().map(event_of).collect();
+    let mut events = std::mem::take(before);
+    events.extend(answer.events.into_list().into_iter().map(event_of));
     match events.is_empty() {
         true => Observation::Progress { revision },
-        false => Observation::Batch(Batch { fragment, ..Batch::of(events) }),
+        false => Observation::batch(events),
     }
 }
 
