@@ -132,7 +132,7 @@ impl lease_server::Lease for Lease {
         &self,
         _: Request<LeaseLeasesRequest>,
     ) -> Result<Response<LeaseLeasesResponse>, Status> {
-        let leases = self.shared.store.leases().into_iter().map(|id| LeaseStatus { id }).collect();
+        let leases = self.shared.store.leases_by_end().into_iter().map(|id| LeaseStatus { id }).collect();
         Ok(Response::new(LeaseLeasesResponse { header: Some(self.shared.header()), leases }))
     }
 }

@@ -87,6 +87,10 @@ impl LeaseClock {
         Some(state.by_id.get(&id)?.at.saturating_sub(self.clock.now()))
     }
 
+    pub(crate) fn by_end(&self) -> Vec<LeaseId> {
+        self.state.lock().by_time.iter().map(|(_, id)| *id).collect()
+    }
+
     /// Leases whose time is over and whose expiry is to be put in line; each is told once.
     pub(crate) fn take_due(&self) -> Vec<LeaseId> {
         let (now, mut state) = (self.clock.now(), self.state.lock());

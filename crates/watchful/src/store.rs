@@ -353,6 +353,12 @@ impl Store {
         self.inner.mvcc.leases().into_iter().map(|lease| lease.id).collect()
     }
 
+    /// All leases whose time runs, the one that ends first before the others.
+    #[must_use]
+    pub fn leases_by_end(&self) -> Vec<LeaseId> {
+        self.inner.leases.by_end()
+    }
+
     /// Forgets every version that nobody can read at main revision `revision` or above. It is durable and enforced when
     /// this is done; the space is freed afterwards, in small slices along with other commits.
     ///
