@@ -14,6 +14,8 @@ mod test;
 
 mod bench;
 
+mod differential;
+
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
@@ -42,6 +44,9 @@ enum Command {
     /// Run benchmarks: `[NAME] [--quick] [--list]`; arguments go to the benchmarks' own program
     #[command(disable_help_flag = true)]
     Bench(Passed),
+    /// Compare with a real etcd: `[--seeds N|A..B] [--seed S] [--steps N] [--keep-going]`
+    #[command(disable_help_flag = true)]
+    Differential(Passed),
 }
 
 /// Arguments for another program.
@@ -69,6 +74,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Tidy(arguments) => tidy::run(root(), &arguments),
         Command::Test(passed) => test::run(&shell, &passed.args),
         Command::Bench(passed) => bench::run(&shell, &passed.args),
+        Command::Differential(passed) => differential::run(&shell, &passed.args),
     }
 }
 
