@@ -1,6 +1,15 @@
-//! The differences that are known, each as narrow as it can be told. docs/COMPATIBILITY.md tells the same list to people,
-//! and a test holds the two together.
+//! The differences that are known, each as narrow as it can be told: by the request and both answers, and for one
+//! version of etcd. docs/COMPATIBILITY.md tells the same list to people, and a test holds the two together.
 
+use tonic::Code;
+use watchful_wire::WatchResponse;
+use watchful_wire::etcdserverpb::alarm_request::AlarmAction;
+use watchful_wire::etcdserverpb::request_op::Request as Operation;
+use watchful_wire::etcdserverpb::{AlarmResponse, HashKvResponse, TxnRequest};
+use watchful_wire::mvccpb::event::EventType;
+
+use crate::answer::{Answer, Delivery};
+use crate::request::{Request, Standing, Watches};
 use crate::run::Exchange;
 
 /// A difference that is meant to be, or that the etcd at hand has and a later one has not.
@@ -10,15 +19,189 @@ pub(crate) struct Known {
     pub(crate) id: &'static str,
     /// The version of etcd that answers so.
     pub(crate) etcd: &'static str,
-    /// Whether it is this one, of the request and of both answers.
-    matches: fn(&Exchange) -> bool,
+    /// Whether it is this one, of the request, etcd's answer and Watchful's.
+    matches: fn(&Request, &Answer, &Answer) -> bool,
 }
 
 impl Known {
     /// Whether the exchange, with an etcd of this version, is this difference.
     pub(crate) fn is(&self, exchange: &Exchange, version: &str) -> bool {
-        self.etcd == version && (self.matches)(exchange)
+        let [etcd, watchful] = &exchange.answers;
+        self.etcd == version && (self.matches)(&exchange.request, etcd, watchful)
     }
 }
 
-pub(crate) const KNOWN: &[Known] = &[];
+pub(crate) const KNOWN: &[Known] = &[
+    Known { id: "alarm-without-header", etcd: "3.4.23", matches: alarm_without_header },
+    Known { id: "cancel-after-compaction", etcd: "3.4.23", matches: cancel_after_compaction },
+    Known { id: "hashkv-without-hash-revision", etcd: "3.4.23", matches: hashkv_without_hash_revision },
+    Known { id: "member-add", etcd: "3.4.23", matches: member_add },
+    Known { id: "progress-before-a-start", etcd: "3.4.23", matches: progress_before_a_start },
+    Known { id: "progress-without-watches", etcd: "3.4.23", matches: progress_without_watches },
+    Known { id: "txn-checks-puts-first", etcd: "3.4.23", matches: txn_checks_puts_first },
+    Known { id: "unknown-sort-order", etcd: "3.4.23", matches: unknown_sort_order },
+    Known { id: "watch-at-compacted-delete", etcd: "3.4.23", matches: watch_at_compacted_delete },
+    Known { id: "watch-from-below-zero", etcd: "3.4.23", matches: watch_from_below_zero },
+];
+
+/// The only difference is the header.
+fn alarm_without_header(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
+    let Request::Alarm(asked) = request else { return false };
+    let (Answer::Alarm(etcd), Answer::Alarm(watchful)) = (etcd, watchful) else { return false };
+    let without = AlarmResponse { header: None, ..watchful.clone() };
+    asked.action() == AlarmAction::Get && *etcd == without && watchful.header.is_some()
+}
+
+fn cancel_after_compaction(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
+    let Request::Cancel { watch_id, standing: Standing::Compacted, .. } = request else { return false };
+    is_canceled_only(etcd, *watch_id) && *watchful == Answer::Nothing
+}
+
+fn is_canceled_only(answer: &Answer, watch_id: i64) -> bool {
+    let Answer::Watch(answer) = answer else { return false };
+    let expected =
+        WatchResponse { header: answer.header.clone(), watch_id, canceled: true, ..Default::default() };
+    *answer == expected
+}
+
+/// Everything else is the same, and Watchful tells the revision that was asked for.
+fn hashkv_without_hash_revision(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
+    let Request::HashKv(asked) = request else { return false };
+    let (Answer::HashKv(etcd), Answer::HashKv(watchful)) = (etcd, watchful) else { return false };
+    let current = watchful.header.as_ref().map_or(0, |header| header.revision);
+    let hash_revision = if asked.revision == 0 { current } else { asked.revision };
+    let without = HashKvResponse { hash_revision: 0, ..watchful.clone() };
+    *etcd == without && watchful.hash_revision == hash_revision
+}
+
+fn member_add(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
+    let Request::MemberAdd(_) = request else { return false };
+    let bad_url = refused(Code::InvalidArgument, "etcdserver: given member URLs are invalid");
+    let Answer::Refused { code: Code::FailedPrecondition, message } = watchful else { return false };
+    *etcd == bad_url && message.starts_with("watchful: this server is the only member")
+}
+
+fn progress_before_a_start(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
+    let Request::Progress { watches: Watches::Future, .. } = request else { return false };
+    is_progress(etcd) && *watchful == Answer::Nothing
+}
+
+fn progress_without_watches(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
+    let Request::Progress { watches: Watches::Absent, .. } = request else { return false };
+    is_progress(etcd) && *watchful == Answer::Nothing
+}
+
+fn is_progress(answer: &Answer) -> bool {
+    let Answer::Watch(answer) = answer else { return false };
+    *answer == WatchResponse { header: answer.header.clone(), watch_id: -1, ..Default::default() }
+}
+
+/// A transaction with a put and a range that both are refused: the put's error, and the range's.
+fn txn_checks_puts_first(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
+    let Request::Txn(txn) = request else { return false };
+    let of_put = [
+        refused(Code::NotFound, "etcdserver: requested lease not found"),
+        refused(Code::InvalidArgument, "etcdserver: key not found"),
+    ];
+    let of_range = [
+        refused(Code::OutOfRange, "etcdserver: mvcc: required revision has been compacted"),
+        refused(Code::OutOfRange, "etcdserver: mvcc: required revision is a future revision"),
+    ];
+    let may_fail = |operation: &Operation| match operation {
+        Operation::RequestPut(put) => put.lease != 0 || put.ignore_value || put.ignore_lease,
+        _ => false,
+    };
+    let reads_back =
+        |operation: &Operation| matches!(operation, Operation::RequestRange(range) if range.revision != 0);
+    of_put.contains(etcd) && of_range.contains(watchful) && has(txn, &may_fail) && has(txn, &reads_back)
+}
+
+/// Whether an operation of the transaction is such a one, at any depth.
+fn has(txn: &TxnRequest, is: &dyn Fn(&Operation) -> bool) -> bool {
+    let operations =
+        txn.success.iter().chain(&txn.failure).filter_map(|operation| operation.request.as_ref());
+    operations.into_iter().any(|operation| match operation {
+        Operation::RequestTxn(inner) => has(inner, is),
+        other => is(other),
+    })
+}
+
+fn unknown_sort_order(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
+    let Request::Range(range) = request else { return false };
+    let invalid = refused(Code::InvalidArgument, "etcdserver: invalid sort option");
+    !(0..=2).contains(&range.sort_order) && matches!(etcd, Answer::Range(_)) && *watchful == invalid
+}
+
+/// Watchful delivers deletes at the compact revision beside what etcd delivers, and nothing else differs.
+fn watch_at_compacted_delete(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
+    let Request::Delivered { create, compact_revision, .. } = request else { return false };
+    let (Answer::Delivered(etcd), Answer::Delivered(watchful)) = (etcd, watchful) else { return false };
+    let is_forgotten = |delivery: &Delivery| match delivery {
+        Delivery::Event { event, .. } => {
+            event.r#type() == EventType::Delete
+                && event.kv.as_ref().is_some_and(|kv| kv.mod_revision() == *compact_revision)
+        }
+        _ => false,
+    };
+    let kept: Vec<_> = watchful.iter().filter(|delivery| !is_forgotten(delivery)).cloned().collect();
+    create.start_revision == *compact_revision && kept.len() < watchful.len() && *etcd == kept
+}
+
+fn watch_from_below_zero(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
+    let Request::Watch { create, .. } = request else { return false };
+    let (Answer::Watch(etcd), Answer::Watch(watchful)) = (etcd, watchful) else { return false };
+    let expected = WatchResponse {
+        header: etcd.header.clone(),
+        watch_id: -1,
+        created: true,
+        canceled: true,
+        cancel_reason: "etcdserver: mvcc: required revision has been compacted".to_owned(),
+        ..Default::default()
+    };
+    create.start_revision < 0 && etcd.created && !etcd.canceled && *watchful == expected
+}
+
+fn refused(code: Code, message: &str) -> Answer {
+    Answer::Refused { code, message: message.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The ids that a heading of the page names.
+    fn told() -> Vec<&'static str> {
+        let page = include_str!("../../docs/COMPATIBILITY.md");
+        page.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`')).collect()
+    }
+
+    #[test]
+    fn what_is_known_is_told_and_what_is_told_is_known() {
+        let known: Vec<_> = KNOWN.iter().map(|known| known.id).collect();
+        assert_eq!(told(), known);
+    }
+
+    #[test]
+    fn each_is_told_with_its_version() {
+        let page = include_str!("../../docs/COMPATIBILITY.md");
+        for known in KNOWN {
+            let (_, section) = page.split_once(&format!("### `{}`", known.id)).unwrap();
+            let section = section.split("\n### ").next().unwrap();
+            for part in [&format!("etcd {}", known.etcd), "Request:", "Watchful:", "Reason:"] {
+                assert!(section.contains(part), "{} lacks {part:?}", known.id);
+            }
+        }
+    }
+
+    #[test]
+    fn a_difference_of_another_version_is_not_known() {
+        let request = Request::MemberAdd(Default::default());
+        let bad_url = refused(Code::InvalidArgument, "etcdserver: given member URLs are invalid");
+        let only = refused(Code::FailedPrecondition, "watchful: this server is the only member");
+        let exchange = |answers| Exchange { step: 0, request: request.clone(), answers, known: None };
+        let known = |exchange: &Exchange, version| KNOWN.iter().any(|known| known.is(exchange, version));
+        assert!(known(&exchange([bad_url.clone(), only.clone()]), "3.4.23"));
+        assert!(!known(&exchange([bad_url.clone(), only.clone()]), "3.6.0"));
+        assert!(!known(&exchange([only, bad_url]), "3.4.23"));
+    }
+}

@@ -176,10 +176,12 @@ async fn play(arguments: &Arguments) -> Result<usize, Failure> {
 }
 
 fn pair(arguments: &Arguments) -> Pair {
-    let etcd = Program { name: "etcd", path: arguments.etcd.clone(), has_peers: true };
-    let other = Program { name: "etcd again", ..etcd.clone() };
-    let watchful = Program { name: "watchful", path: arguments.watchful.clone(), has_peers: false };
-    let subject = if arguments.itself { other } else { watchful };
+    let etcd = Program::etcd(&arguments.etcd);
+    let subject = if arguments.itself {
+        Program { name: "etcd again", ..etcd.clone() }
+    } else {
+        Program::watchful(&arguments.watchful)
+    };
     Pair { reference: etcd, subject, has_known: !arguments.itself }
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct Program {
     pub(crate) path: PathBuf,
     /// Whether it wants an address for its peers.
     pub(crate) has_peers: bool,
+    /// Further flags.
+    pub(crate) flags: &'static [&'static str],
 }
 
 /// A server that runs. It ends when this is dropped.
@@ -39,6 +41,14 @@ pub(crate) struct Running {
 }
 
 impl Program {
+    pub(crate) fn etcd(path: &Path) -> Self {
+        Self { name: "etcd", path: path.to_owned(), has_peers: true, flags: &["--log-level", "error"] }
+    }
+
+    pub(crate) fn watchful(path: &Path) -> Self {
+        Self { name: "watchful", path: path.to_owned(), has_peers: false, flags: &[] }
+    }
+
     /// Starts it, and waits until it answers.
     pub(crate) async fn start(&self) -> Result<Running, Failure> {
         let mut last = None;
@@ -63,6 +73,7 @@ impl Program {
             command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
             command.args(["--initial-cluster", &format!("default={peer}")]);
         }
+        command.args(self.flags);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let child = command.spawn().map_err(|error| {
             format!("{} does not start: {error}; is {} there?", self.name, self.path.display())

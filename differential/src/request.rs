@@ -41,13 +41,11 @@ pub(crate) enum Request {
     Cancel {
         stream: usize,
         watch_id: i64,
-        /// Whether the watch is open, and an answer is due.
-        open: bool,
+        standing: Standing,
     },
     Progress {
         stream: usize,
-        /// Whether the stream has watches and none of them waits for the future, so that an answer is due.
-        due: bool,
+        watches: Watches,
     },
     /// Nothing is asked: what the watch `watch_id` was given meanwhile.
     Delivered {
@@ -57,6 +55,26 @@ pub(crate) enum Request {
         /// Where the store was compacted when the watch was made.
         compact_revision: i64,
     },
+}
+
+/// How it is with the watch that a cancellation names.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Standing {
+    Open,
+    /// A compaction has ended it, and it was not canceled.
+    Compacted,
+    /// There is none: it was canceled, or never made.
+    Absent,
+}
+
+/// What a stream has that is asked how far it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Watches {
+    /// Watches that have caught up.
+    Synced,
+    /// One that starts in the future.
+    Future,
+    Absent,
 }
 
 impl Request {

@@ -9,7 +9,7 @@ use crate::answer::{Answer, Delivery};
 use crate::known::{KNOWN, Known};
 use crate::owed::{Change, Watched};
 use crate::program::Program;
-use crate::request::Request;
+use crate::request::{Request, Standing, Watches};
 use crate::side::Side;
 use crate::step::Step;
 use crate::terse::terse;
@@ -233,11 +233,11 @@ impl Run {
         let watch_id = at.map_or(NEVER_MADE, |at| self.watches[at].watch_id);
         let open =
             self.watches.iter_mut().find(|one| one.stream == stream && one.watch_id == watch_id && one.open);
-        let request = Request::Cancel { stream, watch_id, open: open.is_some() };
+        let standing = if open.is_some() { Standing::Open } else { Standing::Absent };
         if let Some(watched) = open {
             watched.open = false;
         }
-        self.ask(request).await;
+        self.ask(Request::Cancel { stream, watch_id, standing }).await;
     }
 
     /// Asks how far a stream is, where that is clear.
@@ -245,7 +245,7 @@ impl Run {
         let current = self.revisions.current;
         let mut open = self.watches.iter().filter(|one| one.stream == stream && one.open).peekable();
         if open.peek().is_some() && !open.any(|one| one.waits_beyond(current)) {
-            self.ask(Request::Progress { stream, due: true }).await;
+            self.ask(Request::Progress { stream, watches: Watches::Synced }).await;
         }
     }
 
@@ -306,6 +306,8 @@ impl Run {
             let ended = |delivery: &Delivery| matches!(delivery, Delivery::Canceled { .. });
             if matches!(delivered, Answer::Delivered(delivered) if delivered.iter().any(ended)) {
                 self.watches[at].open = false;
+                // As clients do. etcd holds the id until then.
+                self.ask(Request::Cancel { stream, watch_id, standing: Standing::Compacted }).await;
             }
         }
     }

@@ -12,7 +12,7 @@ use watchful_wire::etcdserverpb::{
 
 use crate::answer::Answer;
 use crate::keys;
-use crate::request::Request;
+use crate::request::{Request, Watches};
 use crate::run::Run;
 use crate::side::Side;
 use crate::step::Step;
@@ -73,7 +73,8 @@ async fn progress_alone(run: &mut Run, future: bool) {
             WatchCreateRequest { key: "a".into(), start_revision: current(1000), ..Default::default() };
         run.watch(ALONE, create).await;
     }
-    run.ask(Request::Progress { stream: ALONE, due: false }).await;
+    let watches = if future { Watches::Future } else { Watches::Absent };
+    run.ask(Request::Progress { stream: ALONE, watches }).await;
     run.close_stream(ALONE);
 }
 

@@ -9,7 +9,7 @@ use crate::terse::{lines, terse};
 const LINES_MAX: usize = 60;
 
 /// The most characters of a line: values may be large.
-const LINE_MAX: usize = 400;
+const LINE_MAX: usize = 4000;
 
 /// A difference: the request, and where the answers part.
 pub(crate) fn difference(pair: &Pair, exchange: &Exchange) -> String {

@@ -18,7 +18,7 @@ use crate::Failure;
 use crate::answer::{Answer, Members, anonymous, anonymous_txn};
 use crate::leases::LeaseNames;
 use crate::program::{Program, Running};
-use crate::request::Request;
+use crate::request::{Request, Standing, Watches};
 use crate::stream::WatchStream;
 
 /// How long an answer may take. A server that is slower than this is taken for one that does not answer.
@@ -109,8 +109,12 @@ impl Side {
             | Request::LeaseTimeToLive(_)
             | Request::LeaseLeases(_) => self.dispatch_lease(request).await,
             Request::Watch { stream, create } => self.stream(stream).create(create).await,
-            Request::Cancel { stream, watch_id, open } => self.stream(stream).cancel(watch_id, open).await,
-            Request::Progress { stream, due } => self.stream(stream).progress(due).await,
+            Request::Cancel { stream, watch_id, standing } => {
+                self.stream(stream).cancel(watch_id, standing == Standing::Open).await
+            }
+            Request::Progress { stream, watches } => {
+                self.stream(stream).progress(watches == Watches::Synced).await
+            }
             Request::Delivered { stream, watch_id, .. } => self.take_delivered(stream, watch_id),
             other => self.dispatch_cluster(other).await,
         }

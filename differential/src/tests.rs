@@ -1,1 +1,89 @@
-//! Tests.
+//! A few short workloads against the real programs. `cargo xtask differential` plays more and longer ones.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::program::Program;
+use crate::run::{self, Options, Pair};
+use crate::{show, shrink, workload};
+
+const ETCD: &str = "etcd";
+
+/// Whether there is an etcd. Where `REQUIRE_PEERS` is 1, there has to be one.
+fn has_etcd() -> bool {
+    let found = Command::new(ETCD).arg("--version").output().is_ok_and(|output| output.status.success());
+    if !found {
+        assert_ne!(
+            std::env::var("REQUIRE_PEERS").as_deref(),
+            Ok("1"),
+            "REQUIRE_PEERS=1, and etcd was not found on PATH"
+        );
+        eprintln!("SKIPPED, this test checks nothing: etcd was not found on PATH");
+    }
+    found
+}
+
+/// The program as it is in the source now: cargo builds it if it has to, into the folder that this test is in.
+fn watchful() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let target = test.ancestors().nth(3).unwrap();
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--package", "watchful-server", "--bin", "watchful", "--target-dir"])
+        .arg(target)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap())
+        .status();
+    assert!(built.unwrap().success(), "watchful is not built");
+    target.join("debug/watchful")
+}
+
+fn etcd() -> Program {
+    Program::etcd(Path::new(ETCD))
+}
+
+async fn check(pair: &Pair, seed: u64, steps: usize) {
+    let report = run::run(pair, &workload::steps(seed, steps), Options::default()).await.unwrap();
+    let differences: Vec<_> = report.differences.iter().map(|one| show::difference(pair, one)).collect();
+    assert!(
+        report.is_clean(),
+        "seed {seed} of {steps} steps: {}\n{:?}\n{}\ntry `cargo xtask differential --seed {seed} --steps {steps}`",
+        differences.join("\n"),
+        report.missed,
+        report.output.join("\n")
+    );
+    assert!(report.exchanges > steps / 2, "hardly anything was compared: {}", report.exchanges);
+}
+
+#[tokio::test]
+async fn watchful_answers_as_etcd_does() {
+    if !has_etcd() {
+        return;
+    }
+    let pair = Pair { reference: etcd(), subject: Program::watchful(&watchful()), has_known: true };
+    for seed in 1000..1003 {
+        check(&pair, seed, 250).await;
+    }
+}
+
+#[tokio::test]
+async fn etcd_answers_as_itself() {
+    if !has_etcd() {
+        return;
+    }
+    check(&Pair { reference: etcd(), subject: etcd(), has_known: false }, 1, 300).await;
+}
+
+#[tokio::test]
+async fn a_server_that_answers_otherwise_is_found_and_its_workload_shrinks() {
+    if !has_etcd() {
+        return;
+    }
+    let other = Program { flags: &["--log-level", "error", "--max-txn-ops", "2"], ..etcd() };
+    let pair = Pair { reference: etcd(), subject: other, has_known: false };
+    let steps = workload::steps(1, 300);
+    let report = run::run(&pair, &steps, Options::default()).await.unwrap();
+    let found = report.differences.first().expect("two operations are all that one of them allows");
+    let shrunk = shrink::shrink(&pair, &steps[..=found.step], &found.request, 40).await.unwrap();
+    let shrunk = shrunk.expect("it is found again");
+    let length = shrunk.steps.len();
+    assert!(length <= 3, "{length} steps are left:\n{}", show::transcript(&pair, &shrunk.report));
+}

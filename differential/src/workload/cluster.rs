@@ -31,7 +31,7 @@ pub(super) fn step(random: &mut StdRng) -> Step {
         }
         54..60 => Request::MoveLeader(MoveLeaderRequest { target_id: NOBODY }),
         _ => {
-            let revision = *[0, current(0), current(-3), compacted(0), compacted(-1), current(4), -1]
+            let revision = *[0, current(0), current(-3), compacted(0), compacted(-1), current(4)]
                 .choose(random)
                 .unwrap_or(&0);
             Request::HashKv(HashKvRequest { revision })
