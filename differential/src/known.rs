@@ -59,8 +59,7 @@ fn cancel_after_compaction(request: &Request, etcd: &Answer, watchful: &Answer) 
 
 fn is_canceled_only(answer: &Answer, watch_id: i64) -> bool {
     let Answer::Watch(answer) = answer else { return false };
-    let expected =
-        WatchResponse { header: answer.header.clone(), watch_id, canceled: true, ..Default::default() };
+    let expected = WatchResponse { header: answer.header, watch_id, canceled: true, ..Default::default() };
     *answer == expected
 }
 
@@ -70,7 +69,7 @@ fn hashkv_without_hash_revision(request: &Request, etcd: &Answer, watchful: &Ans
     let (Answer::HashKv(etcd), Answer::HashKv(watchful)) = (etcd, watchful) else { return false };
     let current = watchful.header.as_ref().map_or(0, |header| header.revision);
     let hash_revision = if asked.revision == 0 { current } else { asked.revision };
-    let without = HashKvResponse { hash_revision: 0, ..watchful.clone() };
+    let without = HashKvResponse { hash_revision: 0, ..*watchful };
     *etcd == without && watchful.hash_revision == hash_revision
 }
 
@@ -93,7 +92,7 @@ fn progress_without_watches(request: &Request, etcd: &Answer, watchful: &Answer)
 
 fn is_progress(answer: &Answer) -> bool {
     let Answer::Watch(answer) = answer else { return false };
-    *answer == WatchResponse { header: answer.header.clone(), watch_id: -1, ..Default::default() }
+    *answer == WatchResponse { header: answer.header, watch_id: -1, ..Default::default() }
 }
 
 /// A transaction with a put and a range that both are refused: the put's error, and the range's.
@@ -151,7 +150,7 @@ fn watch_from_below_zero(request: &Request, etcd: &Answer, watchful: &Answer) ->
     let Request::Watch { create, .. } = request else { return false };
     let (Answer::Watch(etcd), Answer::Watch(watchful)) = (etcd, watchful) else { return false };
     let expected = WatchResponse {
-        header: etcd.header.clone(),
+        header: etcd.header,
         watch_id: -1,
         created: true,
         canceled: true,

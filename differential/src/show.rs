@@ -14,7 +14,7 @@ const LINE_MAX: usize = 4000;
 /// A difference: the request, and where the answers part.
 pub(crate) fn difference(pair: &Pair, exchange: &Exchange) -> String {
     let mut text = format!("step {}: {}\n", exchange.step, cut(&exchange.request.to_string()));
-    let [first, second] = exchange.answers.each_ref().map(|answer| lines(answer));
+    let [first, second] = exchange.answers.each_ref().map(lines);
     let head = first.iter().zip(&second).take_while(|(one, other)| one == other).count();
     let tail_max = first.len().min(second.len()) - head;
     let tail = first.iter().rev().zip(second.iter().rev()).take_while(|(one, other)| one == other).count();

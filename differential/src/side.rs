@@ -169,7 +169,7 @@ impl Side {
             }
             Request::Alarm(ask) => answer(maintenance.alarm(ask), Answer::Alarm).await,
             Request::HashKv(ask) => {
-                let first = answer(maintenance.hash_kv(ask.clone()), Answer::HashKv).await;
+                let first = answer(maintenance.hash_kv(ask), Answer::HashKv).await;
                 same(first, answer(maintenance.hash_kv(ask), Answer::HashKv).await)
             }
             Request::MoveLeader(ask) => answer(maintenance.move_leader(ask), |_| Answer::Nothing).await,

@@ -1,11 +1,11 @@
 //! Workloads: the steps that a seed makes.
 //!
-//! - [`kv`]: puts, deletes, ranges, compactions.
-//! - [`txn`]: transactions.
-//! - [`watch`]: watches of every kind.
-//! - [`lease`]: leases.
-//! - [`kubernetes`]: what a Kubernetes API server sends.
-//! - [`cluster`]: everything that is asked about a server.
+//! - [`kv`] has puts, deletes, ranges, compactions.
+//! - [`txn`] has transactions.
+//! - [`watch`] has watches of every kind.
+//! - [`lease`] has leases.
+//! - [`kubernetes`] has what a Kubernetes API server sends.
+//! - [`cluster`] has everything that is asked about a server.
 
 mod kv;
 

@@ -152,12 +152,12 @@ impl Answers {
 
     /// The next message of those that are here. Copies only where it came in parts.
     fn take_message(&mut self) -> Outcome<Option<Bytes>> {
-        if self.begun.is_empty() {
-            if let Some(end) = end_of_message(&self.chunk)?.filter(|end| *end <= self.chunk.len()) {
-                let mut message = self.chunk.split_to(end);
-                message.advance(FRAME_HEADER_LEN);
-                return Ok(Some(message));
-            }
+        if self.begun.is_empty()
+            && let Some(end) = end_of_message(&self.chunk)?.filter(|end| *end <= self.chunk.len())
+        {
+            let mut message = self.chunk.split_to(end);
+            message.advance(FRAME_HEADER_LEN);
+            return Ok(Some(message));
         }
         while self.chunk.has_remaining() {
             let end = end_of_message(&self.begun)?.unwrap_or(FRAME_HEADER_LEN);

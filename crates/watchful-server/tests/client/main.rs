@@ -2,6 +2,8 @@
 //!
 //! Most tests are transcripts: what somebody at a shell would type, and what they would see.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
 mod support;
 
 mod keys;

@@ -1,5 +1,7 @@
 //! What is not gRPC, over real sockets: health, version, metrics, and JSON.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
 mod support;
 
 mod gateway;
