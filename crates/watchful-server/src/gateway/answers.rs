@@ -22,12 +22,15 @@ const JSON: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "applicati
 
 /// The answer of a method that has one.
 pub(super) async fn single(mut called: Called, output: &MessageDescriptor) -> Response {
-    let answer = match called.answers.message().await {
-        Ok(Some(answer)) => whole(output, answer),
-        Ok(None) => Err(Status::internal("the service ended without an answer")),
-        Err(status) => Err(status),
-    };
+    let answer = only(&mut called.answers).await.and_then(|answer| whole(output, answer));
     answer.map_or_else(|status| Refused::of(&status).into_response(), |json| (JSON, json).into_response())
+}
+
+/// The one message. Read to the end: what follows it is how the call went.
+async fn only(answers: &mut Streaming<Bytes>) -> Result<Bytes, Status> {
+    let answer = answers.message().await?;
+    while answers.message().await?.is_some() {}
+    answer.ok_or_else(|| Status::internal("the service ended without an answer"))
 }
 
 fn whole(output: &MessageDescriptor, answer: Bytes) -> Result<Vec<u8>, Status> {

@@ -106,8 +106,11 @@ fn not_corrupt(shared: &Shared) -> Result<(), String> {
     }
 }
 
-/// The store is open, a read is answered, and what was written is known.
+/// The server is not about to stop, a read is answered, and what was written is known.
 fn can_read(shared: &Shared) -> Result<(), String> {
+    if shared.stopping.is_cancelled() {
+        return Err("etcdserver: server stopped".to_owned());
+    }
     if shared.store.stats().mvcc.is_poisoned {
         return Err("nobody knows whether the last write is on the disk: start the server again".to_owned());
     }

@@ -65,11 +65,12 @@ async fn each_check_has_a_path_and_a_line() {
 }
 
 #[tokio::test]
-async fn a_closed_store_is_not_well() {
+async fn a_server_that_stops_is_not_well() {
     let served = Served::start().await;
-    served.shared().store.close();
+    served.server.clone().close().unwrap();
     let answer = served.get("/health").await;
     assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.text.contains("server stopped"), "{answer:?}");
     assert_eq!(served.get("/livez").await.status, 503);
 }
 
