@@ -152,8 +152,9 @@ impl Answers {
 
     /// The next message of those that are here. Copies only where it came in parts.
     fn take_message(&mut self) -> Outcome<Option<Bytes>> {
+        let is_whole = |end: &usize| *end <= self.chunk.len();
         if self.begun.is_empty()
-            && let Some(end) = end_of_message(&self.chunk)?.filter(|end| *end <= self.chunk.len())
+            && let Some(end) = end_of_message(&self.chunk)?.filter(is_whole)
         {
             let mut message = self.chunk.split_to(end);
             message.advance(FRAME_HEADER_LEN);
