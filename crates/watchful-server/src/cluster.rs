@@ -70,7 +70,8 @@ impl cluster_server::Cluster for Cluster {
         &self,
         _: Request<MemberListRequest>,
     ) -> Result<Response<MemberListResponse>, Status> {
-        let (header, members) = (Some(self.shared.header()), vec![self.member()]);
+        // As in etcd, what is told of members tells no revision.
+        let (header, members) = (Some(self.shared.header_at(0)), vec![self.member()]);
         Ok(Response::new(MemberListResponse { header, members }))
     }
 

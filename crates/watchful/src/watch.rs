@@ -390,7 +390,7 @@ pub struct WatchControl {
 #[derive(Default)]
 struct Ids {
     next: WatchId,
-    /// Ids that callers chose themselves, at or above `next`.
+    /// Ids that callers chose themselves, at or above `next`, and have not cancelled.
     chosen: BTreeSet<WatchId>,
 }
 
@@ -401,6 +401,11 @@ impl Ids {
         }
         self.next += 1;
         self.next - 1
+    }
+
+    /// What was cancelled may be given out again.
+    fn cancelled(&mut self, id: WatchId) {
+        self.chosen.remove(&id);
     }
 
     fn chosen(&mut self, id: WatchId) {
@@ -491,8 +496,10 @@ impl WatchControl {
         if taken { Ok(()) } else { Err(Error::Closed) }
     }
 
-    /// Cancels a watch. One [`Item::Ended`] comes, and nothing of it after that; of an unknown watch nothing comes.
+    /// Cancels a watch. One [`Item::Ended`] comes, and nothing of it after that; of an unknown watch nothing comes. An id
+    /// that the caller chose may be chosen by the stream afterwards.
     pub fn cancel(&self, watch: WatchId) {
+        self.ids.lock().cancelled(watch);
         let outbox = Arc::clone(&self.receiver.outbox);
         self.receiver.feed.command(Command::Cancel { outbox, watch });
     }
