@@ -172,9 +172,10 @@ mod tests {
     fn a_message_that_is_cut_is_an_error_and_no_more_is_read() {
         let bytes = WatchResponse { events: Events::from_list(vec![event(3)]), ..Default::default() };
         let bytes = bytes.encode_to_vec();
-        let parsed = WatchAnswer::parse(&bytes[..bytes.len() - 1]).unwrap();
-        let puts: Vec<_> = parsed.puts().collect();
-        assert_eq!(puts.len(), 1);
-        assert!(puts[0].is_err());
+        let cut = &bytes[..bytes.len() - 1];
+        assert!(WatchAnswer::parse(cut).is_err());
+        let fields: Vec<_> = Fields(cut).collect();
+        assert_eq!(fields.len(), 1);
+        assert!(fields[0].is_err());
     }
 }
