@@ -139,8 +139,19 @@ impl<'t, 'm> Txn<'t, 'm> {
         range: &KeyRange,
         options: &RangeOptions,
     ) -> Result<RangeResult, MvccError> {
+        self.check_readable(revision)?;
+        let revision = if revision == 0 { u64::MAX } else { revision };
+        range::answer(&mut self.rows(range, revision, range::direction(options)), options)
+    }
+
+    /// Whether main revision `revision` can be read; 0 always can.
+    ///
+    /// # Errors
+    ///
+    /// As [`range_at`](Self::range_at).
+    pub(crate) fn check_readable(&self, revision: u64) -> Result<(), MvccError> {
         if revision == 0 {
-            return self.range(range, options);
+            return Ok(());
         }
         let current_revision = self.revision - 1;
         if revision > current_revision {
@@ -150,7 +161,7 @@ impl<'t, 'm> Txn<'t, 'm> {
         if let Some(compact_revision) = compacted.filter(|compacted| revision < *compacted) {
             return Err(MvccError::Compacted { compact_revision });
         }
-        range::answer(&mut self.rows(range, revision, range::direction(options)), options)
+        Ok(())
     }
 
     /// The newest version of `key`, which may be a tombstone.
