@@ -34,8 +34,10 @@ impl Known {
 pub(crate) const KNOWN: &[Known] = &[
     Known { id: "alarm-without-header", etcd: "3.4.23", matches: alarm_without_header },
     Known { id: "cancel-after-compaction", etcd: "3.4.23", matches: cancel_after_compaction },
+    Known { id: "hashkv-at-compacted", etcd: "3.4.23", matches: hashkv_at_compacted },
     Known { id: "hashkv-without-hash-revision", etcd: "3.4.23", matches: hashkv_without_hash_revision },
     Known { id: "member-add", etcd: "3.4.23", matches: member_add },
+    Known { id: "prev-kv-of-the-same-revision", etcd: "3.4.23", matches: prev_kv_of_the_same_revision },
     Known { id: "progress-before-a-start", etcd: "3.4.23", matches: progress_before_a_start },
     Known { id: "progress-without-watches", etcd: "3.4.23", matches: progress_without_watches },
     Known { id: "txn-checks-puts-first", etcd: "3.4.23", matches: txn_checks_puts_first },
@@ -63,6 +65,12 @@ fn is_canceled_only(answer: &Answer, watch_id: i64) -> bool {
     *answer == expected
 }
 
+fn hashkv_at_compacted(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
+    let (Request::HashKv(asked), Answer::HashKv(watchful)) = (request, watchful) else { return false };
+    let compacted = refused(Code::OutOfRange, "etcdserver: mvcc: required revision has been compacted");
+    asked.revision > 0 && asked.revision == watchful.compact_revision && *etcd == compacted
+}
+
 /// Everything else is the same, and Watchful tells the revision that was asked for.
 fn hashkv_without_hash_revision(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
     let Request::HashKv(asked) = request else { return false };
@@ -78,6 +86,30 @@ fn member_add(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
     let bad_url = refused(Code::InvalidArgument, "etcdserver: given member URLs are invalid");
     let Answer::Refused { code: Code::FailedPrecondition, message } = watchful else { return false };
     *etcd == bad_url && message.starts_with("watchful: this server is the only member")
+}
+
+/// Only the records before differ, and only where Watchful's is of the event's own revision.
+fn prev_kv_of_the_same_revision(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
+    let Request::Delivered { create, .. } = request else { return false };
+    let (Answer::Delivered(etcd), Answer::Delivered(watchful)) = (etcd, watchful) else { return false };
+    let is_alike = |(etcd, watchful): (&Delivery, &Delivery)| {
+        etcd == watchful || has_prev_of_its_revision(watchful) && without_prev(etcd) == without_prev(watchful)
+    };
+    create.prev_kv && etcd.len() == watchful.len() && etcd.iter().zip(watchful).all(is_alike)
+}
+
+fn has_prev_of_its_revision(delivery: &Delivery) -> bool {
+    let Delivery::Event { event, .. } = delivery else { return false };
+    let (Some(kv), Some(prev)) = (&event.kv, &event.prev_kv) else { return false };
+    kv.mod_revision() == prev.mod_revision()
+}
+
+fn without_prev(delivery: &Delivery) -> Delivery {
+    let mut delivery = delivery.clone();
+    if let Delivery::Event { event, .. } = &mut delivery {
+        event.prev_kv = None;
+    }
+    delivery
 }
 
 fn progress_before_a_start(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
@@ -157,7 +189,8 @@ fn watch_from_below_zero(request: &Request, etcd: &Answer, watchful: &Answer) ->
         cancel_reason: "etcdserver: mvcc: required revision has been compacted".to_owned(),
         ..Default::default()
     };
-    create.start_revision < 0 && etcd.created && !etcd.canceled && *watchful == expected
+    let empty = WatchResponse { cancel_reason: "mvcc: watcher range is empty".to_owned(), ..expected.clone() };
+    create.start_revision < 0 && (etcd.created && !etcd.canceled || *etcd == empty) && *watchful == expected
 }
 
 fn refused(code: Code, message: &str) -> Answer {

@@ -275,7 +275,12 @@ impl Run {
             subject.reach_revision(0, revision, deadline)
         );
         self.synced = revision;
-        let create = WatchCreateRequest { key: "\0".into(), range_end: "\0".into(), ..Default::default() };
+        let create = WatchCreateRequest {
+            key: "\0".into(),
+            range_end: "\0".into(),
+            prev_kv: true,
+            ..Default::default()
+        };
         if let Answer::Delivered(delivered) = self.compare_delivered(WITNESS, 0, create, 0) {
             let events = delivered.iter().filter_map(|delivery| match delivery {
                 Delivery::Event { event, .. } => Some(Change::of(event)),

@@ -46,7 +46,11 @@ pub(super) fn any_delete(random: &mut StdRng) -> DeleteRangeRequest {
 }
 
 pub(super) fn range(random: &mut StdRng) -> Step {
-    let range = any_range(random);
+    let mut range = any_range(random);
+    if random.random_bool(0.01) {
+        // Not the target: an unknown one ends etcd 3.4.23.
+        (range.sort_order, range.sort_target) = (7, SortTarget::Key as i32);
+    }
     Step::Ask(if random.random_bool(0.05) { Request::RangeStream(range) } else { Request::Range(range) })
 }
 
@@ -76,10 +80,6 @@ pub(super) fn any_range(random: &mut StdRng) -> RangeRequest {
 fn sort(random: &mut StdRng, range: &mut RangeRequest) {
     range.sort_order = random.random_range(0..3);
     range.sort_target = random.random_range(0..5);
-    if random.random_bool(0.02) {
-        // Not the target: an unknown one ends etcd 3.4.23.
-        (range.sort_order, range.sort_target) = (7, SortTarget::Key as i32);
-    }
     if range.keys_only && range.sort_target == SortTarget::Value as i32 && random.random_bool(0.5) {
         range.keys_only = false;
     }
