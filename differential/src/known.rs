@@ -41,6 +41,7 @@ pub(crate) const KNOWN: &[Known] = &[
     Known { id: "progress-before-a-start", etcd: "3.4.23", matches: progress_before_a_start },
     Known { id: "progress-without-watches", etcd: "3.4.23", matches: progress_without_watches },
     Known { id: "txn-checks-puts-first", etcd: "3.4.23", matches: txn_checks_puts_first },
+    Known { id: "txn-range-below-zero", etcd: "3.4.23", matches: txn_range_below_zero },
     Known { id: "unknown-sort-order", etcd: "3.4.23", matches: unknown_sort_order },
     Known { id: "watch-at-compacted-delete", etcd: "3.4.23", matches: watch_at_compacted_delete },
     Known { id: "watch-from-below-zero", etcd: "3.4.23", matches: watch_from_below_zero },
@@ -145,6 +146,13 @@ fn txn_checks_puts_first(request: &Request, etcd: &Answer, watchful: &Answer) ->
     let reads_back =
         |operation: &Operation| matches!(operation, Operation::RequestRange(range) if range.revision != 0);
     of_put.contains(etcd) && of_range.contains(watchful) && has(txn, &may_fail) && has(txn, &reads_back)
+}
+
+fn txn_range_below_zero(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
+    let Request::Txn(txn) = request else { return false };
+    let compacted = refused(Code::OutOfRange, "etcdserver: mvcc: required revision has been compacted");
+    let is_below = |operation: &Operation| matches!(operation, Operation::RequestRange(range) if range.revision < -1);
+    *etcd == compacted && matches!(watchful, Answer::Txn(_)) && has(txn, &is_below)
 }
 
 /// Whether an operation of the transaction is such a one, at any depth.
