@@ -151,7 +151,8 @@ fn txn_checks_puts_first(request: &Request, etcd: &Answer, watchful: &Answer) ->
 fn txn_range_below_zero(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
     let Request::Txn(txn) = request else { return false };
     let compacted = refused(Code::OutOfRange, "etcdserver: mvcc: required revision has been compacted");
-    let is_below = |operation: &Operation| matches!(operation, Operation::RequestRange(range) if range.revision < -1);
+    let is_below =
+        |operation: &Operation| matches!(operation, Operation::RequestRange(range) if range.revision < -1);
     *etcd == compacted && matches!(watchful, Answer::Txn(_)) && has(txn, &is_below)
 }
 
@@ -197,7 +198,8 @@ fn watch_from_below_zero(request: &Request, etcd: &Answer, watchful: &Answer) ->
         cancel_reason: "etcdserver: mvcc: required revision has been compacted".to_owned(),
         ..Default::default()
     };
-    let empty = WatchResponse { cancel_reason: "mvcc: watcher range is empty".to_owned(), ..expected.clone() };
+    let empty =
+        WatchResponse { cancel_reason: "mvcc: watcher range is empty".to_owned(), ..expected.clone() };
     create.start_revision < 0 && (etcd.created && !etcd.canceled || *etcd == empty) && *watchful == expected
 }
 
