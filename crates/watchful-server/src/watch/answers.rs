@@ -1,6 +1,6 @@
 //! A stream's answers: what comes out of the outbox, one message a watch.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -42,28 +42,49 @@ pub(crate) struct Answers {
     is_over: bool,
 }
 
+/// The most watches that were asked for and not answered yet. Beyond it no request is read.
+const ASKED_MAX: usize = 1024;
+
 /// What has to be known of a stream's watches beside what the store knows: only of those that are unlike the others.
 #[derive(Debug, Default)]
 pub(super) struct Watches {
-    /// The revision that the answer `created` tells, for a watch that starts after it: a client that is cut off before
-    /// the first event goes on from there.
-    created_at: HashMap<WatchId, u64>,
-    /// Watches that asked for large answers in parts.
+    /// What was asked for, in order: the store answers each, in the same order, that it is created or refused.
+    asked: VecDeque<Asked>,
+    /// Watches that get large answers in parts.
     fragment: HashSet<WatchId>,
 }
 
+/// A watch that was asked for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// The revision that the answer `created` tells, for a watch that starts after it: a client that is cut off before
+    /// the first event goes on from there.
+    pub(super) created_at: Option<u64>,
+    /// Whether it takes large answers in parts.
+    pub(super) fragment: bool,
+}
+
 impl Watches {
-    pub(super) fn asked_for(&mut self, id: WatchId, created_at: Option<u64>, fragment: bool) {
-        if let Some(revision) = created_at {
-            self.created_at.insert(id, revision);
-        }
-        if fragment {
-            self.fragment.insert(id);
-        }
+    pub(super) fn asked_for(&mut self, asked: Asked) {
+        self.asked.push_back(asked);
+    }
+
+    /// The watch is there. Tells the revision to tell, if it is not the newest.
+    fn created(&mut self, id: WatchId) -> Option<u64> {
+        let asked = self.asked.pop_front()?;
+        match asked.fragment {
+            true => self.fragment.insert(id),
+            // It may be the id of one that is over.
+            false => self.fragment.remove(&id),
+        };
+        asked.created_at
+    }
+
+    fn refused(&mut self) {
+        self.asked.pop_front();
     }
 
     fn forget(&mut self, id: WatchId) {
-        self.created_at.remove(&id);
         self.fragment.remove(&id);
     }
 }
@@ -114,7 +135,7 @@ impl Answers {
     /// Reads what the client asks for, as long as there is room for refusals.
     fn read_requests(&mut self, cx: &mut Context<'_>) {
         for _ in 0..REQUESTS_A_POLL {
-            if self.refusals.len() >= REFUSALS_MAX {
+            if self.refusals.len() >= REFUSALS_MAX || self.watches.asked.len() >= ASKED_MAX {
                 return;
             }
             let Some(requests) = &mut self.requests else { return };
@@ -169,10 +190,13 @@ impl Answers {
         match item {
             StreamItem::Created { watch, head } => {
                 self.register();
-                let revision = self.watches.created_at.remove(&watch).unwrap_or(head);
+                let revision = self.watches.created(watch).unwrap_or(head);
                 Some(WatchResponse { created: true, ..self.answer(watch, revision) })
             }
-            StreamItem::Refused { .. } => Some(requests::refusal(&self.shared, requests::DUPLICATE_ID)),
+            StreamItem::Refused { .. } => {
+                self.watches.refused();
+                Some(requests::refusal(&self.shared, requests::DUPLICATE_ID))
+            }
             StreamItem::Progress { revision, watches: None } => Some(self.answer(NO_WATCH, revision)),
             StreamItem::Progress { revision, watches: Some(watches) } => {
                 self.begin(Dealt::Progress(revision), watches)

@@ -9,7 +9,7 @@ use watchful_wire::etcdserverpb::watch_request::RequestUnion;
 use watchful_wire::etcdserverpb::{WatchCreateRequest, WatchRequest};
 
 use super::NO_WATCH;
-use super::answers::Watches;
+use super::answers::{Asked, Watches};
 use crate::state::Shared;
 
 const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
@@ -68,12 +68,12 @@ fn create(
         .with_filter(filter_of(&request))
         .with_prev_kv(request.prev_kv)
         .with_progress_notify(request.progress_notify);
-    let named = match request.watch_id {
-        0 => control.watch(&options),
-        id => control.watch_as(id, &options).map(|()| id),
+    let asked = match request.watch_id {
+        0 => control.watch(&options).map(drop),
+        id => control.watch_as(id, &options),
     };
-    let id = named.map_err(|error| error.to_string())?;
-    watches.asked_for(id, (start == 0).then_some(current), request.fragment);
+    asked.map_err(|error| error.to_string())?;
+    watches.asked_for(Asked { created_at: (start == 0).then_some(current), fragment: request.fragment });
     Ok(())
 }
 

@@ -150,6 +150,42 @@ async fn a_large_revision_goes_whole_or_in_marked_parts_as_was_asked_for() {
     server.stop().await;
 }
 
+/// A review found that a request which was refused for its id changed how the watch of that id gets its answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_watch_changes_nothing_of_the_one_that_has_the_id() {
+    let server = TestServer::start_with(|mut settings| {
+        settings.store = settings.store.with_durability(watchful::Durability::Unsynced);
+        settings.limits.request_bytes_max = 1_000;
+        settings
+    })
+    .await;
+    for number in 0..100 {
+        server.put(&format!("a/{number}"), vec![b'x'; 100]).await;
+    }
+    let mut watch = server.watch().await;
+    let named = WatchCreateRequest { watch_id: 7, ..prefix("a/", 200) };
+    watch.created(named.clone()).await;
+    assert!(watch.created(WatchCreateRequest { fragment: true, ..named }).await.canceled);
+    let other = WatchCreateRequest { watch_id: 8, fragment: true, ..prefix("a/", 200) };
+    watch.created(other).await;
+    for number in 0..98 {
+        server.put(&format!("b/{number}"), "").await;
+    }
+    let delete = DeleteRangeRequest { key: "a/".into(), range_end: "a0".into(), prev_kv: false };
+    server.kv().delete_range(delete).await.unwrap();
+    let mut whole = None;
+    let mut parts = 0;
+    while whole.is_none() || parts < 2 {
+        let answer = watch.next().await;
+        match answer.watch_id {
+            7 => whole = Some((answer.events.list().len(), answer.fragment)),
+            _ => parts += 1,
+        }
+    }
+    assert_eq!(whole, Some((100, false)));
+    server.stop().await;
+}
+
 /// A further watch costs its own header and one copy: what is encoded does not grow with the watches, what is copied does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_encoded_once_for_all_watches_of_its_group() {
