@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use xshell::{Shell, cmd};
 
-use crate::{Outcome, bench, root, test, tidy};
+use crate::{Outcome, bench, main_job, root, test, tidy};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -32,7 +32,8 @@ const STEPS: &[Step] = &[
     Step { name: "documentation", run: documentation },
     Step { name: "tidy", run: |_| tidy::run(root(), &tidy::Arguments::default()) },
     Step { name: "benchmarks, quickly", run: |shell| bench::run(shell, &["--quick".to_owned()]) },
-    Step { name: "the README's main job", run: main_job },
+    Step { name: "the README's main job", run: main_job::run },
+    Step { name: "git-history", run: git_history },
 ];
 
 const TESTS: &str = "tests";
@@ -89,8 +90,8 @@ fn documentation(shell: &Shell) -> Outcome {
     Ok(cmd!(shell, "cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings").run()?)
 }
 
-/// Runs the program that the README shows first on a repository of three commits.
-fn main_job(shell: &Shell) -> Outcome {
+/// Replays a repository of three commits.
+fn git_history(shell: &Shell) -> Outcome {
     let history = small_history(shell, &root().join("target/xtask/small-history"))?;
     Ok(cmd!(shell, "cargo run --release --package watchful --example git-history -- {history}").run()?)
 }

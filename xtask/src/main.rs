@@ -8,6 +8,8 @@
 
 mod ci;
 
+mod main_job;
+
 mod tidy;
 
 mod test;
@@ -23,7 +25,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use xshell::Shell;
 
-type Outcome = Result<(), Box<dyn Error>>;
+type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The project's chores")]
