@@ -35,11 +35,13 @@ pub(crate) const KNOWN: &[Known] = &[
     Known { id: "alarm-without-header", etcd: "3.4.23", matches: alarm_without_header },
     Known { id: "cancel-after-compaction", etcd: "3.4.23", matches: cancel_after_compaction },
     Known { id: "hashkv-at-compacted", etcd: "3.4.23", matches: hashkv_at_compacted },
+    Known { id: "hashkv-compacted-at-zero", etcd: "3.4.23", matches: hashkv_compacted_at_zero },
     Known { id: "hashkv-without-hash-revision", etcd: "3.4.23", matches: hashkv_without_hash_revision },
     Known { id: "member-add", etcd: "3.4.23", matches: member_add },
     Known { id: "prev-kv-of-the-same-revision", etcd: "3.4.23", matches: prev_kv_of_the_same_revision },
     Known { id: "progress-before-a-start", etcd: "3.4.23", matches: progress_before_a_start },
     Known { id: "progress-without-watches", etcd: "3.4.23", matches: progress_without_watches },
+    Known { id: "txn-checks-keys-before-leases", etcd: "3.4.23", matches: txn_checks_keys_before_leases },
     Known { id: "txn-checks-puts-first", etcd: "3.4.23", matches: txn_checks_puts_first },
     Known { id: "txn-range-below-zero", etcd: "3.4.23", matches: txn_range_below_zero },
     Known { id: "unknown-sort-order", etcd: "3.4.23", matches: unknown_sort_order },
@@ -70,6 +72,17 @@ fn hashkv_at_compacted(request: &Request, etcd: &Answer, watchful: &Answer) -> b
     let (Request::HashKv(asked), Answer::HashKv(watchful)) = (request, watchful) else { return false };
     let compacted = refused(Code::OutOfRange, "etcdserver: mvcc: required revision has been compacted");
     asked.revision > 0 && asked.revision == watchful.compact_revision && *etcd == compacted
+}
+
+/// Beside what `hashkv-without-hash-revision` is about, the compact revision of a store that has none.
+fn hashkv_compacted_at_zero(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
+    let (Answer::HashKv(told), Answer::HashKv(HashKvResponse { compact_revision: -1, .. })) =
+        (etcd, watchful)
+    else {
+        return false;
+    };
+    let as_watchful = Answer::HashKv(HashKvResponse { compact_revision: -1, ..*told });
+    told.compact_revision == 0 && hashkv_without_hash_revision(request, &as_watchful, watchful)
 }
 
 /// Everything else is the same, and Watchful tells the revision that was asked for.
@@ -128,6 +141,15 @@ fn is_progress(answer: &Answer) -> bool {
     *answer == WatchResponse { header: answer.header, watch_id: -1, ..Default::default() }
 }
 
+/// One put, of a lease that is not there, that keeps the value of a key that is not there either.
+fn txn_checks_keys_before_leases(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
+    let Request::Txn(txn) = request else { return false };
+    let no_key = refused(Code::InvalidArgument, "etcdserver: key not found");
+    let no_lease = refused(Code::NotFound, "etcdserver: requested lease not found");
+    let wants_both = |operation: &Operation| matches!(operation, Operation::RequestPut(put) if put.lease != 0 && put.ignore_value);
+    *etcd == no_key && *watchful == no_lease && has(txn, &wants_both)
+}
+
 /// A transaction with a put and a range that both are refused: the put's error, and the range's.
 fn txn_checks_puts_first(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
     let Request::Txn(txn) = request else { return false };
@@ -135,10 +157,7 @@ fn txn_checks_puts_first(request: &Request, etcd: &Answer, watchful: &Answer) ->
         refused(Code::NotFound, "etcdserver: requested lease not found"),
         refused(Code::InvalidArgument, "etcdserver: key not found"),
     ];
-    let of_range = [
-        refused(Code::OutOfRange, "etcdserver: mvcc: required revision has been compacted"),
-        refused(Code::OutOfRange, "etcdserver: mvcc: required revision is a future revision"),
-    ];
+    let of_range = of_revision();
     let may_fail = |operation: &Operation| match operation {
         Operation::RequestPut(put) => put.lease != 0 || put.ignore_value || put.ignore_lease,
         _ => false,
@@ -166,10 +185,21 @@ fn has(txn: &TxnRequest, is: &dyn Fn(&Operation) -> bool) -> bool {
     })
 }
 
+/// How a range at a revision is refused that cannot be read.
+fn of_revision() -> [Answer; 2] {
+    [
+        refused(Code::OutOfRange, "etcdserver: mvcc: required revision has been compacted"),
+        refused(Code::OutOfRange, "etcdserver: mvcc: required revision is a future revision"),
+    ]
+}
+
 fn unknown_sort_order(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
     let Request::Range(range) = request else { return false };
     let invalid = refused(Code::InvalidArgument, "etcdserver: invalid sort option");
-    !(0..=2).contains(&range.sort_order) && matches!(etcd, Answer::Range(_)) && *watchful == invalid
+    let refuses_revision = range.revision > 0 && of_revision().contains(etcd);
+    !(0..=2).contains(&range.sort_order)
+        && (matches!(etcd, Answer::Range(_)) || refuses_revision)
+        && *watchful == invalid
 }
 
 /// Watchful delivers deletes at the compact revision beside what etcd delivers, and nothing else differs.

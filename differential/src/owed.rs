@@ -7,6 +7,8 @@ use watchful_wire::etcdserverpb::watch_create_request::FilterType;
 use watchful_wire::mvccpb::Event;
 use watchful_wire::mvccpb::event::EventType;
 
+use crate::answer::{Answer, Delivery};
+
 /// One change, as the watch of everything told it.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
@@ -37,7 +39,7 @@ pub(crate) struct Watched {
     /// Where the store was compacted when the watch was made.
     pub(crate) compact_revision: i64,
     pub(crate) open: bool,
-    /// What the id had been given on each server before.
+    /// What the id had been given on each server before, and what it was given without having to be.
     pub(crate) before: [usize; 2],
     /// Events and a cancellation, since it was made.
     owed: usize,
@@ -82,12 +84,29 @@ impl Watched {
         self.owed
     }
 
+    /// Whether the event is one that is not waited for: etcd 3.4.23 has forgotten the tombstones at the compact
+    /// revision, once the compaction is done.
+    pub(crate) fn is_forgettable(&self, delivery: &Delivery) -> bool {
+        matches!(delivery, Delivery::Event { event, .. } if self.may_be_forgotten(&Change::of(event)))
+    }
+
+    /// Those that were given all the same are not part of what it is owed from now on.
+    pub(crate) fn note_forgettable(&mut self, taken: &[Answer; 2]) {
+        for (at, answer) in taken.iter().enumerate() {
+            if let Answer::Delivered(delivered) = answer {
+                self.before[at] += delivered.iter().filter(|delivery| self.is_forgettable(delivery)).count();
+            }
+        }
+    }
+
+    fn may_be_forgotten(&self, change: &Change) -> bool {
+        change.delete && change.revision == self.compact_revision
+    }
+
     fn is_owed(&self, change: &Change) -> bool {
         let filtered = if change.delete { FilterType::Nodelete } else { FilterType::Noput };
-        // etcd 3.4.23 has forgotten the tombstones at the compact revision, so there may be less of them to wait for.
-        let forgotten = change.delete && change.revision == self.compact_revision;
         change.revision >= self.start
-            && !forgotten
+            && !self.may_be_forgotten(change)
             && !self.create.filters.contains(&(filtered as i32))
             && self.is_in_range(&change.key)
     }
@@ -146,5 +165,26 @@ mod tests {
         assert_eq!(watched.owed(&history), 1);
         history.push(change(3, "a", false));
         assert_eq!(watched.owed(&history), 2);
+    }
+
+    #[test]
+    fn a_delete_at_the_compact_revision_is_not_waited_for_and_not_counted() {
+        let create = WatchCreateRequest { key: "a".into(), start_revision: 3, ..Default::default() };
+        let mut watched = Watched::new((1, 0), create, (4, 3), [0, 0]);
+        assert_eq!(watched.owed(&[change(3, "a", true), change(4, "a", false)]), 1);
+        let event =
+            |revision: i64, kind| Delivery::Event { header_revision: 4, event: event(revision, kind) };
+        let (delete, put) = (event(3, EventType::Delete), event(4, EventType::Put));
+        let taken = [Answer::Delivered(vec![put.clone()]), Answer::Delivered(vec![delete, put])];
+        watched.note_forgettable(&taken);
+        assert_eq!(watched.before, [0, 1]);
+    }
+
+    fn event(revision: i64, kind: EventType) -> Event {
+        // Field 3 of a record is its `mod_revision`.
+        let mut record = Vec::new();
+        prost::encoding::int64::encode(3, &revision, &mut record);
+        let kv = prost::Message::decode(record.as_slice()).unwrap();
+        Event { r#type: kind.into(), kv: Some(kv), prev_kv: None }
     }
 }

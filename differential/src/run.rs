@@ -12,6 +12,7 @@ use crate::program::Program;
 use crate::request::{Request, Standing, Watches};
 use crate::side::Side;
 use crate::step::Step;
+use crate::stream::WatchStream;
 use crate::terse::terse;
 use crate::tokens::Revisions;
 use crate::{Failure, scenes};
@@ -188,7 +189,8 @@ impl Run {
         let request = Request::Watch { stream, create: create.clone() };
         let answers = self.ask_both(request).await;
         let [Answer::Watch(answer), Answer::Watch(other)] = answers else { return };
-        if answer.canceled || answer.watch_id != other.watch_id {
+        // A refusal has the id −1, which may as well be the one that was asked for.
+        if answer.canceled || other.canceled || answer.watch_id != other.watch_id {
             return;
         }
         let (watch_id, revisions) = (answer.watch_id, (self.revisions.current, self.revisions.compacted));
@@ -294,14 +296,14 @@ impl Run {
     async fn compare_watches(&mut self, newest: bool) {
         let first = if newest { self.watches.len().saturating_sub(1) } else { 0 };
         for at in first..self.watches.len() {
-            let watched = &mut self.watches[at];
-            let (stream, watch_id, owed) = (watched.stream, watched.watch_id, watched.owed(&self.history));
-            let [before, before_subject] = watched.before;
+            let owed = self.watches[at].owed(&self.history);
+            let watched = &self.watches[at];
+            let (stream, watch_id) = (watched.stream, watched.watch_id);
             let deadline = Instant::now() + DELIVERED_WITHIN;
             let [reference, subject] = self.sides.each_mut().map(|side| side.stream(stream));
             let (first, second) = tokio::join!(
-                reference.reach(watch_id, before + owed, deadline),
-                subject.reach(watch_id, before_subject + owed, deadline)
+                reach(reference, watched, watched.before[0] + owed, deadline),
+                reach(subject, watched, watched.before[1] + owed, deadline)
             );
             if !(first && second) {
                 self.report.missed.push(terse(&(self.step, first, second, &watched)));
@@ -339,6 +341,10 @@ impl Run {
         compact_revision: i64,
     ) -> Answer {
         let answers = self.sides.each_mut().map(|side| side.take_delivered(stream, watch_id));
+        let newest = self.watches.iter_mut().rfind(|one| (one.stream, one.watch_id) == (stream, watch_id));
+        if let Some(watched) = newest {
+            watched.note_forgettable(&answers);
+        }
         let [first, _] = match answers {
             [Answer::Delivered(first), Answer::Delivered(second)]
                 if first.is_empty() && second.is_empty() =>
@@ -393,6 +399,19 @@ impl Run {
             self.report.output = self.sides.iter().map(output).collect();
         }
         self.report
+    }
+}
+
+/// Waits until the watch was given `count` events, and those beside them that one of the servers has forgotten.
+async fn reach(stream: &mut WatchStream, watched: &Watched, count: usize, deadline: Instant) -> bool {
+    loop {
+        let beside = stream.waiting(watched.watch_id, |delivery| watched.is_forgettable(delivery));
+        if !stream.reach(watched.watch_id, count + beside, deadline).await {
+            return false;
+        }
+        if stream.waiting(watched.watch_id, |delivery| watched.is_forgettable(delivery)) == beside {
+            return true;
+        }
     }
 }
 

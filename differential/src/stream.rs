@@ -150,6 +150,11 @@ impl WatchStream {
         self.counts.get(&watch_id).copied().unwrap_or(0)
     }
 
+    /// How many of the deliveries that wait to be taken for the watch are such ones.
+    pub(crate) fn waiting(&self, watch_id: i64, is: impl Fn(&Delivery) -> bool) -> usize {
+        self.delivered.get(&watch_id).map_or(0, |waiting| waiting.iter().filter(|one| is(one)).count())
+    }
+
     /// What the watch was given and nobody took yet.
     pub(crate) fn take(&mut self, watch_id: i64) -> Vec<Delivery> {
         let mut taken = self.delivered.remove(&watch_id).unwrap_or_default();

@@ -37,7 +37,8 @@ impl Revisions {
         match (offset_from(CURRENT), offset_from(COMPACTED)) {
             // A run is at its first revisions for a while, and nothing is before the first.
             (Some(offset), _) => (self.current + offset).max(1),
-            (_, Some(offset)) => self.compacted + offset,
+            // And for a while it is never compacted. Numbers below zero have steps of their own.
+            (_, Some(offset)) => (self.compacted + offset).max(0),
             _ => number,
         }
     }
@@ -97,6 +98,7 @@ mod tests {
             (current(-3), 47),
             (current(-60), 1),
             (compacted(2), 22),
+            (compacted(-60), 0),
             (0, 0),
             (-1, -1),
             (7, 7),

@@ -20,7 +20,10 @@ const DEPTH_MAX: usize = 3;
 const OPERATIONS_MAX: usize = 128;
 
 pub(super) fn txn(random: &mut StdRng) -> Step {
-    let txn = if random.random_bool(0.02) { many(random) } else { any_txn(random, 0) };
+    let mut txn = if random.random_bool(0.02) { many(random) } else { any_txn(random, 0) };
+    if deletes_to_the_end(&txn) {
+        keep_nothing(&mut txn);
+    }
     Step::Ask(Request::Txn(txn))
 }
 
@@ -31,6 +34,27 @@ fn any_txn(random: &mut StdRng, depth: usize) -> TxnRequest {
         compare: (0..compares).map(|_| compare(random)).collect(),
         success: (0..successes).map(|_| operation(random, depth)).collect(),
         failure: (0..failures).map(|_| operation(random, depth)).collect(),
+    }
+}
+
+/// Whether it deletes, at any depth, from some key on. That is the delete beside which etcd lets a put of the same key
+/// stand; and where the put keeps the value or lease of what the delete has taken, etcd panics.
+fn deletes_to_the_end(txn: &TxnRequest) -> bool {
+    txn.success.iter().chain(&txn.failure).any(|operation| match &operation.request {
+        Some(Operation::RequestDeleteRange(delete)) => delete.range_end == "\0",
+        Some(Operation::RequestTxn(inner)) => deletes_to_the_end(inner),
+        _ => false,
+    })
+}
+
+/// Lets no put keep a value or a lease.
+fn keep_nothing(txn: &mut TxnRequest) {
+    for operation in txn.success.iter_mut().chain(&mut txn.failure) {
+        match &mut operation.request {
+            Some(Operation::RequestPut(put)) => (put.ignore_value, put.ignore_lease) = (false, false),
+            Some(Operation::RequestTxn(inner)) => keep_nothing(inner),
+            _ => {}
+        }
     }
 }
 
