@@ -13,7 +13,7 @@ use watchful::{Batch, End, StreamItem, WatchId, WatchIds, WatchStream};
 use watchful_wire::etcdserverpb::WatchRequest;
 use watchful_wire::{Events, WatchResponse};
 
-use super::fragments::{Held, Joined, piece_end};
+use super::fragments::{Held, Joined, Pieces, piece_end};
 use super::{NO_WATCH, encoded, requests};
 use crate::answers as errors;
 use crate::state::Shared;
@@ -96,8 +96,8 @@ struct Dealing {
     receivers: usize,
     /// The watch that was served last.
     last: Option<WatchId>,
-    /// Where the rest of that watch's answer begins, if it goes out in pieces.
-    next_piece: Option<usize>,
+    /// What that watch is still to get, if its answer goes out in pieces.
+    pieces: VecDeque<Pieces>,
     /// A revision that was put together for the watch before: likely the same for the next.
     joined: Option<Joined>,
 }
@@ -208,7 +208,8 @@ impl Answers {
 
     fn begin(&mut self, item: Dealt, watches: WatchIds) -> Option<WatchResponse> {
         let receivers = watches.len();
-        self.dealing = Some(Dealing { item, watches, receivers, last: None, next_piece: None, joined: None });
+        let pieces = VecDeque::new();
+        self.dealing = Some(Dealing { item, watches, receivers, last: None, pieces, joined: None });
         self.deal()
     }
 
@@ -216,11 +217,8 @@ impl Answers {
     fn deal(&mut self) -> Option<WatchResponse> {
         loop {
             let dealing = self.dealing.as_mut()?;
-            if let (Dealt::Events(batch), Some(watch), Some(from)) =
-                (&dealing.item, dealing.last, dealing.next_piece)
-            {
-                let batch = Arc::clone(batch);
-                return Some(self.piece(watch, &batch, from));
+            if let (Some(watch), Some(pieces)) = (dealing.last, dealing.pieces.pop_front()) {
+                return Some(self.piece(watch, pieces));
             }
             let Some(watch) = dealing.watches.next_after(dealing.last) else {
                 self.dealing = None;
@@ -250,7 +248,12 @@ impl Answers {
     /// A batch for one watch: as it is, in pieces, or, where a revision has to be whole and goes on, nothing yet.
     fn events(&mut self, watch: WatchId, batch: &Arc<Batch>) -> Option<WatchResponse> {
         if self.watches.fragment.contains(&watch) {
-            return Some(self.piece(watch, batch, 0));
+            let mut pieces = self.held.pass(watch, batch);
+            let first = pieces.pop_front()?;
+            if let Some(dealing) = &mut self.dealing {
+                dealing.pieces = pieces;
+            }
+            return Some(self.piece(watch, first));
         }
         if self.held.is_empty() && !batch.is_fragment() {
             let events = self.encoded(batch);
@@ -280,19 +283,20 @@ impl Answers {
         events
     }
 
-    /// The piece of a batch that begins at event `from`, for a watch that takes pieces. What is left is noted.
-    fn piece(&mut self, watch: WatchId, batch: &Arc<Batch>, from: usize) -> WatchResponse {
+    /// The next piece of a batch, for a watch that takes pieces. What is left is noted.
+    fn piece(&mut self, watch: WatchId, pieces: Pieces) -> WatchResponse {
+        let Pieces { batch, from, goes_on } = pieces;
         let to = piece_end(batch.events(), from, self.shared.settings.limits.request_bytes_max);
         let is_last = to == batch.events().len();
         let events = match (from, is_last) {
-            (0, true) => self.encoded(batch),
-            _ => encoded::part(batch, from, to, &self.shared.counts),
+            (0, true) => self.encoded(&batch),
+            _ => encoded::part(&batch, from, to, &self.shared.counts),
         };
-        if let Some(dealing) = &mut self.dealing {
-            dealing.next_piece = (!is_last).then_some(to);
+        let answer = self.with_events(watch, batch.head(), events, to - from);
+        if let Some(dealing) = self.dealing.as_mut().filter(|_| !is_last) {
+            dealing.pieces.push_front(Pieces { batch, from: to, goes_on });
         }
-        let fragment = !is_last || batch.is_fragment();
-        WatchResponse { fragment, ..self.with_events(watch, batch.head(), events, to - from) }
+        WatchResponse { fragment: !is_last || goes_on, ..answer }
     }
 
     fn with_events(&self, watch: WatchId, revision: u64, events: Events, count: usize) -> WatchResponse {

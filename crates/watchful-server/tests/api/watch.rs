@@ -186,6 +186,26 @@ async fn a_refused_watch_changes_nothing_of_the_one_that_has_the_id() {
     server.stop().await;
 }
 
+/// A change of 700 kB over one of 700 kB was given in a part marked as going on, and an answer without events closed it:
+/// to a client it looked like progress. The differential test found it, etcd gives one answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_change_that_is_all_of_its_revision_is_one_answer() {
+    const LARGE: usize = 700 * 1024;
+    let server = TestServer::start().await;
+    server.put("a/1", vec![b'x'; LARGE]).await;
+    let mut watch = server.watch().await;
+    watch.created(WatchCreateRequest { prev_kv: true, fragment: true, ..prefix("a/", 0) }).await;
+    server.put("a/1", vec![b'y'; LARGE]).await;
+    server.put("a/2", "small").await;
+    for key in ["a/1", "a/2"] {
+        let answer = watch.next().await;
+        let keys: Vec<_> =
+            answer.events.list().iter().map(|event| event.kv.as_ref().unwrap().key()).collect();
+        assert_eq!((keys, answer.fragment), (vec![key.as_bytes()], false));
+    }
+    server.stop().await;
+}
+
 /// A further watch costs its own header and one copy: what is encoded does not grow with the watches, what is copied does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_encoded_once_for_all_watches_of_its_group() {
