@@ -113,3 +113,35 @@ async fn the_hash_is_of_the_history() {
     one.stop().await;
     two.stop().await;
 }
+
+/// What tools ask first: is it well, and what can it do?
+#[tokio::test]
+async fn health_and_reflection_answer() {
+    use tonic_health::pb::health_client::HealthClient;
+    use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
+    use tonic_reflection::pb::v1::ServerReflectionRequest;
+    use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+    use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+    use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+
+    let server = TestServer::start().await;
+    let mut health = HealthClient::new(server.channel.clone());
+    let well = health.check(HealthCheckRequest::default()).await.unwrap().into_inner();
+    assert_eq!(well.status(), ServingStatus::Serving);
+    let unknown = HealthCheckRequest { service: "nobody".to_owned() };
+    assert_eq!(health.check(unknown).await.unwrap_err().code(), Code::NotFound);
+
+    let mut reflection = ServerReflectionClient::new(server.channel.clone());
+    let ask = MessageRequest::ListServices(String::new());
+    let request = ServerReflectionRequest { host: String::new(), message_request: Some(ask) };
+    let mut answers =
+        reflection.server_reflection_info(tokio_stream::iter([request])).await.unwrap().into_inner();
+    let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
+    let MessageResponse::ListServicesResponse(listed) = answer else { panic!("{answer:?}") };
+    let names: Vec<String> = listed.service.into_iter().map(|service| service.name).collect();
+    for name in ["etcdserverpb.KV", "etcdserverpb.Watch", "v3lockpb.Lock", "watchful.Watchers"] {
+        assert!(names.iter().any(|found| found == name), "{name} is not among {names:?}");
+    }
+    drop(answers);
+    server.stop().await;
+}
