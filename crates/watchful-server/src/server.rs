@@ -12,7 +12,6 @@ use tonic::transport::server::Connected;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
-use tower::util::MapResponseLayer;
 use watchful::{Error, Store};
 use watchful_wire::etcdserverpb::auth_server::AuthServer;
 use watchful_wire::etcdserverpb::cluster_server::ClusterServer;
@@ -35,7 +34,6 @@ use crate::lock::Lock;
 use crate::maintenance::Maintenance;
 use crate::settings::ServerSettings;
 use crate::state::{Identity, Shared};
-use crate::transport;
 use crate::watch::Watch;
 use crate::watchers::Watchers;
 
@@ -135,7 +133,6 @@ impl Server {
             .http2_keepalive_interval(settings.keepalive.interval)
             .http2_keepalive_timeout(Some(settings.keepalive.timeout))
             .initial_connection_window_size(Some(CONNECTION_WINDOW_BYTES))
-            .layer(MapResponseLayer::new(transport::translate))
             .layer(FrontLayer::new(Arc::clone(&self.shared)))
             .add_routes(self.routes())
             .serve_with_incoming_shutdown(connections, async {

@@ -6,13 +6,16 @@
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use watchful_server::{Config, Listener, Parsed, Server, Tls, bind, incoming, init_log, ready};
+use watchful_server::{
+    Certificate, Config, Listener, Parsed, Server, Tls, TlsSettings, bind, incoming, init_log, ready,
+};
 
 use crate::failure::deepest;
 
@@ -44,6 +47,7 @@ async fn run(mut config: Config) -> Outcome {
     let stop = on_signals()?;
     let clients = bind(&config.listen_client)?;
     let metrics = bind(&config.listen_metrics)?;
+    let trusted = config.tls.as_ref().and_then(own_certificate);
     let tls = config.tls.take().map(Tls::load).transpose()?.map(Arc::new);
     let urls: Vec<String> = clients.iter().map(|listener| listener.url().to_string()).collect();
     if config.settings.advertise_client_urls.is_empty() {
@@ -56,7 +60,7 @@ async fn run(mut config: Config) -> Outcome {
         tokio::spawn(tls.follow_files());
     }
     let mut serving = serve_all(&server, clients, metrics, tls, &stop);
-    tell_ready(&urls, &folder)?;
+    tell_ready(&urls, &folder, trusted.as_deref())?;
     let mut outcome = Ok(());
     while let Some(served) = serving.join_next().await {
         // One that fails takes the others along: half a server is worse than none that is seen to be gone.
@@ -88,13 +92,22 @@ fn serve_all(
     serving
 }
 
+/// The certificate that the server made for itself: clients have to be told to trust it.
+fn own_certificate(tls: &TlsSettings) -> Option<PathBuf> {
+    match &tls.certificate {
+        Certificate::Generated { dir, .. } => Some(dir.join("cert.pem")),
+        Certificate::Files { .. } => None,
+    }
+}
+
 /// The line that says where, and one to try.
-fn tell_ready(urls: &[String], folder: &std::path::Path) -> io::Result<()> {
+fn tell_ready(urls: &[String], folder: &Path, trusted: Option<&Path>) -> io::Result<()> {
     let all = urls.join(", ");
     let mut out = io::stdout().lock();
     writeln!(out, "ready: watchful serves {all} from the folder {}", folder.display())?;
     if let Some(url) = urls.first() {
-        writeln!(out, "try:   etcdctl --endpoints={url} put hello world")?;
+        let cacert = trusted.map(|path| format!(" --cacert={}", path.display())).unwrap_or_default();
+        writeln!(out, "try:   etcdctl --endpoints={url}{cacert} put hello world")?;
     }
     out.flush()?;
     ready::ready(&format!("serving {all}"));
