@@ -122,14 +122,15 @@ fn revision_in_txn(revision: i64, store: &Store) -> u64 {
     u64::try_from(revision).unwrap_or_else(|_| store.compact_revision().saturating_sub(1))
 }
 
-/// A condition; none where it holds whatever the store has: etcd passes over a result it does not know.
+/// A condition; none where it holds whatever the store has.
 fn compare(compare: &pb::Compare) -> Option<Compare> {
     let range = KeyRange::from_etcd(&compare.key, &compare.range_end).ok();
-    let result = match PbResult::try_from(compare.result).ok()? {
-        PbResult::Equal => CompareResult::Equal,
-        PbResult::Greater => CompareResult::Greater,
-        PbResult::Less => CompareResult::Less,
-        PbResult::NotEqual => CompareResult::NotEqual,
+    let Some(result) = result(compare.result) else {
+        // etcd passes over a result it does not know. But a key that is not there has no value to compare, so what is
+        // left of such a condition is that there is one.
+        let is_there =
+            || Compare { range, result: CompareResult::Greater, target: CompareTarget::Version(0) };
+        return (compare.target == PbTarget::Value as i32).then(is_there);
     };
     let number = |found: Option<i64>| found.unwrap_or(0);
     let union = compare.target_union.as_ref();
@@ -159,6 +160,15 @@ fn compare(compare: &pb::Compare) -> Option<Compare> {
         Err(_) => return (result != CompareResult::Equal).then(never),
     };
     Some(numbers(range, result, target, number(given)))
+}
+
+fn result(result: i32) -> Option<CompareResult> {
+    Some(match PbResult::try_from(result).ok()? {
+        PbResult::Equal => CompareResult::Equal,
+        PbResult::Greater => CompareResult::Greater,
+        PbResult::Less => CompareResult::Less,
+        PbResult::NotEqual => CompareResult::NotEqual,
+    })
 }
 
 /// A version or revision of the store is never below zero: it is not equal to such a number, and greater.

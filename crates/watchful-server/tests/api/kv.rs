@@ -3,9 +3,10 @@
 
 use tonic::Code;
 use watchful_server::ServerSettings;
+use watchful_wire::etcdserverpb::compare::{CompareTarget, TargetUnion};
 use watchful_wire::etcdserverpb::request_op::Request as Op;
 use watchful_wire::etcdserverpb::{
-    DeleteRangeRequest, PutRequest, RangeRequest, RangeResponse, RequestOp, TxnRequest,
+    Compare, DeleteRangeRequest, PutRequest, RangeRequest, RangeResponse, RequestOp, TxnRequest,
 };
 
 use crate::support::TestServer;
@@ -158,5 +159,24 @@ async fn operations_name_the_revision_they_saw() {
         })
         .collect();
     assert_eq!((revisions, answer.header.unwrap().revision), (vec![1, 1, 2, 2], 2));
+    server.stop().await;
+}
+
+/// A condition on a value with a result that is none of the four held for a key that is not there. The differential test
+/// found it: etcd passes over such a result only once there is a value.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_condition_on_a_value_never_holds_for_a_key_that_is_not_there() {
+    let server = TestServer::start().await;
+    server.put("here", "").await;
+    let holds = async |key: &'static str, target: CompareTarget| {
+        let (result, target) = (77, target as i32);
+        let target_union = Some(TargetUnion::Value("".into()));
+        let compare = Compare { key: key.into(), result, target, target_union, ..Compare::default() };
+        let txn = TxnRequest { compare: vec![compare], ..TxnRequest::default() };
+        server.kv().txn(txn).await.unwrap().into_inner().succeeded
+    };
+    assert!(holds("here", CompareTarget::Value).await);
+    assert!(!holds("nowhere", CompareTarget::Value).await);
+    assert!(holds("nowhere", CompareTarget::Version).await);
     server.stop().await;
 }
