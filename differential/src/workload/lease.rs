@@ -12,6 +12,9 @@ use crate::leases::CHOSEN;
 use crate::request::Request;
 use crate::step::Step;
 
+/// Beyond how many leases with ids of the server's own nobody asks for them.
+const CHOSEN_MAX: i64 = 12;
+
 /// A time that no run outlives.
 const LONG: i64 = 5000;
 
@@ -46,11 +49,16 @@ pub(super) fn for_put(random: &mut StdRng) -> i64 {
     if random.random_bool(0.8) { 0 } else { any(random) }
 }
 
+/// Whether the id is the name of a lease that a server chose the id of.
+pub(super) fn is_chosen_by_server(id: i64) -> bool {
+    (CHOSEN + 1..CHOSEN + CHOSEN_MAX).contains(&id)
+}
+
 /// A lease that may be there.
 pub(super) fn any(random: &mut StdRng) -> i64 {
     match random.random_range(0..20) {
         0..12 => chosen(random),
-        12..17 => CHOSEN + random.random_range(1..12),
+        12..17 => CHOSEN + random.random_range(1..CHOSEN_MAX),
         17 => 0,
         18 => -1,
         _ => 123_456,

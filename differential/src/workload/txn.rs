@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rand::Rng;
 use rand::rngs::StdRng;
-use watchful_wire::etcdserverpb::compare::{CompareTarget, TargetUnion};
+use watchful_wire::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use watchful_wire::etcdserverpb::request_op::Request as Operation;
 use watchful_wire::etcdserverpb::{Compare, PutRequest, RangeRequest, RequestOp, TxnRequest};
 
@@ -99,18 +99,19 @@ fn compare(random: &mut StdRng) -> Compare {
     let (key, range_end) =
         if random.random_bool(0.7) { (keys::key(random), Bytes::new()) } else { keys::range(random) };
     let target = random.random_range(0..5);
-    Compare {
-        result: odd_one(random, 4),
-        target: if random.random_bool(0.01) { 9 } else { target },
-        key,
-        range_end,
-        // Now and then what is compared with is of another kind than what is compared.
-        target_union: match random.random_range(0..50) {
-            0 => None,
-            1 => target_union(random, 4 - target),
-            _ => target_union(random, target),
-        },
+    // Now and then what is compared with is of another kind than what is compared.
+    let target_union = match random.random_range(0..50) {
+        0 => None,
+        1 => target_union(random, 4 - target),
+        _ => target_union(random, target),
+    };
+    let mut result = odd_one(random, 4);
+    // Each server chooses ids of its own, and which of two is the greater is chance.
+    if matches!(target_union, Some(TargetUnion::Lease(lease)) if lease::is_chosen_by_server(lease)) {
+        result = if result % 2 == 0 { CompareResult::Equal as i32 } else { CompareResult::NotEqual as i32 };
     }
+    let target = if random.random_bool(0.01) { 9 } else { target };
+    Compare { result, target, key, range_end, target_union }
 }
 
 /// A value of an enum of `known` values, and seldom one that is unknown.
