@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 use crate::program::Program;
 use crate::run::{self, Options, Pair};
@@ -23,17 +24,33 @@ fn has_etcd() -> bool {
     found
 }
 
-/// The program as it is in the source now: cargo builds it if it has to, into the folder that this test is in.
+/// The program as it is in the source now. Where all tests are run it has been built with them; by itself, this test has
+/// cargo build it into the folder that it is in, which takes longer than it has to when cargo chooses other features.
 fn watchful() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let target = test.ancestors().nth(3).unwrap();
+    let program = target.join("debug/watchful");
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
+    if changed(&program).is_some_and(|built| newest(&crates).is_none_or(|source| source < built)) {
+        return program;
+    }
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--package", "watchful-server", "--bin", "watchful", "--target-dir"])
         .arg(target)
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap())
         .status();
     assert!(built.unwrap().success(), "watchful is not built");
-    target.join("debug/watchful")
+    program
+}
+
+fn changed(path: &Path) -> Option<SystemTime> {
+    path.metadata().and_then(|data| data.modified()).ok()
+}
+
+/// When the newest file below `folder` was changed.
+fn newest(folder: &Path) -> Option<SystemTime> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.filter_map(|path| if path.is_dir() { newest(&path) } else { changed(&path) }).max()
 }
 
 fn etcd() -> Program {
