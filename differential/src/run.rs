@@ -257,7 +257,7 @@ impl Run {
     }
 
     /// Waits until everything that is committed was delivered to every watch on both servers, and compares it.
-    async fn sync(&mut self) {
+    pub(crate) async fn sync(&mut self) {
         if self.is_over() {
             return;
         }

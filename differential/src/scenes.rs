@@ -91,6 +91,8 @@ async fn expiring_lease(run: &mut Run, id: i64, keys: &[Bytes]) {
     for key in keys {
         let put = PutRequest { key: key.clone(), value: "leased".into(), lease: id, ..Default::default() };
         run.ask(Request::Put(put)).await;
+        // A header tells the revision at the time of delivery, so one that is late tells another.
+        run.sync().await;
     }
     let [reference, subject] = &mut run.sides;
     tokio::join!(wait_for_end(reference, id), wait_for_end(subject, id));

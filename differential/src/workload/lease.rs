@@ -25,7 +25,8 @@ pub(super) fn step(random: &mut StdRng) -> Step {
     let id = any(random);
     Step::Ask(match random.random_range(0..100) {
         0..25 => Request::LeaseGrant(LeaseGrantRequest { id: chosen(random), ttl: LONG }),
-        25..35 => Request::LeaseGrant(LeaseGrantRequest { id: 0, ttl: LONG + random.random_range(0..5) }),
+        // Leases are listed by when they end: further apart than a run is long, or in the order of their grants.
+        25..35 => Request::LeaseGrant(LeaseGrantRequest { id: 0, ttl: LONG * random.random_range(1..4) }),
         35..38 => {
             let ttl = *[LONGEST, LONGEST + 1, i64::MAX].choose(random).unwrap_or(&LONGEST);
             Request::LeaseGrant(LeaseGrantRequest { id: chosen(random), ttl })
