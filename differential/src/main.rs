@@ -13,7 +13,7 @@
 //! - [`workload`] makes the [`step`]s of a seed; their revisions are [`tokens`], told when they run.
 //! - [`run`] asks both [`side`]s, waits until every watch was given what it is [`owed`], and compares.
 //! - [`scenes`] are the steps that take more than one request.
-//! - [`program`] starts and ends the servers, [`stream`] reads watches, [`leases`] names leases.
+//! - [`program`] starts and ends the servers, [`stream`] reads watches with [`patience`], [`leases`] names leases.
 //! - [`shrink`] and [`show`] are for what was found.
 #![forbid(unsafe_code)]
 
@@ -38,6 +38,8 @@ mod owed;
 mod known;
 
 mod side;
+
+mod patience;
 
 mod stream;
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use tokio::time::{Duration, Instant};
+use tokio::time::Duration;
 use watchful_wire::etcdserverpb::{PutRequest, RangeRequest, WatchCreateRequest};
 
 use crate::answer::{Answer, Delivery};
 use crate::known::{KNOWN, Known};
 use crate::owed::{Change, Watched};
+use crate::patience::Patience;
 use crate::program::Program;
 use crate::request::{Request, Standing, Watches};
 use crate::side::Side;
@@ -219,10 +220,10 @@ impl Run {
             start_revision: self.revisions.current,
             ..Default::default()
         };
-        let deadline = Instant::now() + DELIVERED_WITHIN;
+        let [mut one, mut other] = patience();
         let [reference, subject] = self.sides.each_mut().map(|side| side.stream(PROBE));
         tokio::join!(reference.create(create.clone()), subject.create(create));
-        tokio::join!(reference.reach(0, 1, deadline), subject.reach(0, 1, deadline));
+        tokio::join!(reference.reach(0, 1, &mut one), subject.reach(0, 1, &mut other));
         self.close_stream(PROBE);
     }
 
@@ -270,11 +271,11 @@ impl Run {
 
     /// Reads the watch of everything up to the current revision.
     async fn read_history(&mut self) {
-        let (revision, deadline) = (self.revisions.current, Instant::now() + DELIVERED_WITHIN);
+        let (revision, [mut one, mut other]) = (self.revisions.current, patience());
         let [reference, subject] = self.sides.each_mut().map(|side| side.stream(WITNESS));
         tokio::join!(
-            reference.reach_revision(0, revision, deadline),
-            subject.reach_revision(0, revision, deadline)
+            reference.reach_revision(0, revision, &mut one),
+            subject.reach_revision(0, revision, &mut other)
         );
         self.synced = revision;
         let create = WatchCreateRequest {
@@ -299,11 +300,11 @@ impl Run {
             let owed = self.watches[at].owed(&self.history);
             let watched = &self.watches[at];
             let (stream, watch_id) = (watched.stream, watched.watch_id);
-            let deadline = Instant::now() + DELIVERED_WITHIN;
+            let [mut one, mut other] = patience();
             let [reference, subject] = self.sides.each_mut().map(|side| side.stream(stream));
             let (first, second) = tokio::join!(
-                reach(reference, watched, watched.before[0] + owed, deadline),
-                reach(subject, watched, watched.before[1] + owed, deadline)
+                reach(reference, watched, watched.before[0] + owed, &mut one),
+                reach(subject, watched, watched.before[1] + owed, &mut other)
             );
             if !(first && second) {
                 self.report.missed.push(terse(&(self.step, first, second, &watched)));
@@ -402,11 +403,16 @@ impl Run {
     }
 }
 
+/// For each server.
+fn patience() -> [Patience; 2] {
+    [Patience::new(DELIVERED_WITHIN), Patience::new(DELIVERED_WITHIN)]
+}
+
 /// Waits until the watch was given `count` events, and those beside them that one of the servers has forgotten.
-async fn reach(stream: &mut WatchStream, watched: &Watched, count: usize, deadline: Instant) -> bool {
+async fn reach(stream: &mut WatchStream, watched: &Watched, count: usize, patience: &mut Patience) -> bool {
     loop {
         let beside = stream.waiting(watched.watch_id, |delivery| watched.is_forgettable(delivery));
-        if !stream.reach(watched.watch_id, count + beside, deadline).await {
+        if !stream.reach(watched.watch_id, count + beside, patience).await {
             return false;
         }
         if stream.waiting(watched.watch_id, |delivery| watched.is_forgettable(delivery)) == beside {

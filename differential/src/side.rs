@@ -17,6 +17,7 @@ use watchful_wire::etcdserverpb::{
 use crate::Failure;
 use crate::answer::{Answer, Members, anonymous, anonymous_txn};
 use crate::leases::LeaseNames;
+use crate::patience::{OutOfPatience, Patience};
 use crate::program::{Program, Running};
 use crate::request::{Request, Standing, Watches};
 use crate::stream::WatchStream;
@@ -56,9 +57,9 @@ impl Side {
     pub(crate) async fn ask(&mut self, request: &Request) -> Answer {
         let chosen = matches!(request, Request::LeaseGrant(grant) if grant.id == 0);
         let asked = self.names.with_ids(request.clone());
-        let answer = match tokio::time::timeout(ANSWER_WITHIN, self.dispatch(asked)).await {
+        let answer = match Patience::new(ANSWER_WITHIN).wait(self.dispatch(asked)).await {
             Ok(answer) => answer,
-            Err(_) => Answer::Late { waited_for: format!("an answer, {ANSWER_WITHIN:?}") },
+            Err(OutOfPatience) => Answer::Late { waited_for: format!("an answer, {ANSWER_WITHIN:?}") },
         };
         if chosen {
             self.names.name_chosen(if let Answer::LeaseGrant(granted) = &answer {

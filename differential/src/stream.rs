@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
@@ -17,6 +16,7 @@ use watchful_wire::etcdserverpb::{
 };
 
 use crate::answer::{Answer, Delivery, anonymous, deliveries};
+use crate::patience::{OutOfPatience, Patience};
 
 /// The id of answers that are for no watch: refusals, and progress that was asked for.
 const NO_WATCH: i64 = -1;
@@ -109,18 +109,23 @@ impl WatchStream {
         if none { Answer::Nothing } else { first }
     }
 
-    /// Reads on until the watch was given `count` events and cancellations in all, or the deadline.
-    pub(crate) async fn reach(&mut self, watch_id: i64, count: usize, deadline: Instant) -> bool {
+    /// Reads on until the watch was given `count` events and cancellations in all, or out of patience.
+    pub(crate) async fn reach(&mut self, watch_id: i64, count: usize, patience: &mut Patience) -> bool {
         while self.count(watch_id) < count {
-            if !self.read_one(deadline).await {
+            if !self.read_one(patience).await {
                 return false;
             }
         }
         true
     }
 
-    /// Reads on until an event of this revision or a later one waits to be taken for the watch, or the deadline.
-    pub(crate) async fn reach_revision(&mut self, watch_id: i64, revision: i64, deadline: Instant) -> bool {
+    /// Reads on until an event of this revision or a later one waits to be taken for the watch, or out of patience.
+    pub(crate) async fn reach_revision(
+        &mut self,
+        watch_id: i64,
+        revision: i64,
+        patience: &mut Patience,
+    ) -> bool {
         let reached = |delivery: &Delivery| match delivery {
             Delivery::Event { event, .. } => {
                 event.kv.as_ref().is_some_and(|kv| kv.mod_revision() >= revision)
@@ -129,7 +134,7 @@ impl WatchStream {
         };
         let last = |delivered: &HashMap<i64, Vec<Delivery>>| delivered.get(&watch_id)?.last().map(reached);
         while last(&self.delivered) != Some(true) {
-            if !self.read_one(deadline).await {
+            if !self.read_one(patience).await {
                 return false;
             }
         }
@@ -179,9 +184,9 @@ impl WatchStream {
 
     /// Reads on until an answer that `found` accepts.
     async fn control(&mut self, what: &str, found: impl Fn(&WatchResponse) -> bool) -> Answer {
-        let deadline = Instant::now() + ANSWER_WITHIN;
+        let mut patience = Patience::new(ANSWER_WITHIN);
         loop {
-            let Ok(answer) = tokio::time::timeout_at(deadline, self.inbox.recv()).await else {
+            let Ok(answer) = patience.wait(self.inbox.recv()).await else {
                 return Answer::Late { waited_for: format!("{what}, {ANSWER_WITHIN:?}") };
             };
             match answer.map(|answer| self.noted(answer)) {
@@ -195,10 +200,10 @@ impl WatchStream {
         }
     }
 
-    async fn read_one(&mut self, deadline: Instant) -> bool {
-        match tokio::time::timeout_at(deadline, self.inbox.recv()).await {
+    async fn read_one(&mut self, patience: &mut Patience) -> bool {
+        match patience.wait(self.inbox.recv()).await {
             Ok(Some(answer)) => self.noted(answer).map(|answer| self.file(answer)).is_some(),
-            Ok(None) | Err(_) => false,
+            Ok(None) | Err(OutOfPatience) => false,
         }
     }
 
