@@ -8,8 +8,6 @@
 
 mod ci;
 
-mod main_job;
-
 mod tidy;
 
 mod test;
