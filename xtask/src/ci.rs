@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use xshell::{Shell, cmd};
 
-use crate::{Outcome, bench, root, test, tidy};
+use crate::{Outcome, bench, main_job, root, test, tidy};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -32,6 +32,7 @@ const STEPS: &[Step] = &[
     Step { name: "documentation", run: documentation },
     Step { name: "tidy", run: |_| tidy::run(root(), &tidy::Arguments::default()) },
     Step { name: "benchmarks, quickly", run: |shell| bench::run(shell, &["--quick".to_owned()]) },
+    Step { name: "the README's main job", run: main_job::run },
     Step { name: "git-history", run: git_history },
 ];
 

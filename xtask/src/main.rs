@@ -8,6 +8,8 @@
 
 mod ci;
 
+mod main_job;
+
 mod tidy;
 
 mod test;

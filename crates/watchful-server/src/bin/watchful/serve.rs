@@ -60,7 +60,7 @@ async fn run(mut config: Config) -> Outcome {
         tokio::spawn(tls.follow_files());
     }
     let mut serving = serve_all(&server, clients, metrics, tls, &stop);
-    tell_ready(&urls, &folder, trusted.as_deref())?;
+    tell_ready(&urls, &folder, trusted.as_deref());
     let mut outcome = Ok(());
     while let Some(served) = serving.join_next().await {
         // One that fails takes the others along: half a server is worse than none that is seen to be gone.
@@ -100,18 +100,19 @@ fn own_certificate(tls: &TlsSettings) -> Option<PathBuf> {
     }
 }
 
-/// The line that says where, and one to try.
-fn tell_ready(urls: &[String], folder: &Path, trusted: Option<&Path>) -> io::Result<()> {
+/// The line that says where, and one to try. Whoever started the server may have stopped reading: it serves all the same.
+fn tell_ready(urls: &[String], folder: &Path, trusted: Option<&Path>) {
     let all = urls.join(", ");
-    let mut out = io::stdout().lock();
-    writeln!(out, "ready: watchful serves {all} from the folder {}", folder.display())?;
+    let mut lines = format!("ready: watchful serves {all} from the folder {}\n", folder.display());
     if let Some(url) = urls.first() {
         let cacert = trusted.map(|path| format!(" --cacert={}", path.display())).unwrap_or_default();
-        writeln!(out, "try:   etcdctl --endpoints={url}{cacert} put hello world")?;
+        lines += &format!("try:   etcdctl --endpoints={url}{cacert} put hello world\n");
     }
-    out.flush()?;
+    let mut out = io::stdout().lock();
+    if let Err(error) = out.write_all(lines.as_bytes()).and_then(|()| out.flush()) {
+        tracing::warn!(%error, "nobody reads where the server serves: {all}");
+    }
     ready::ready(&format!("serving {all}"));
-    Ok(())
 }
 
 /// Cancelled when the program is told to end: by the system (SIGTERM) or by a person (Ctrl-C).

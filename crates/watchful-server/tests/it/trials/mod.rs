@@ -8,6 +8,8 @@ mod crowd;
 
 mod shutdown;
 
+mod unread;
+
 mod refusals;
 
 mod slow_reader;
