@@ -33,6 +33,7 @@ use crate::lease::Lease;
 use crate::lock::Lock;
 use crate::maintenance::Maintenance;
 use crate::settings::ServerSettings;
+use crate::snapshot;
 use crate::state::{Identity, Shared};
 use crate::watch::Watch;
 use crate::watchers::Watchers;
@@ -54,12 +55,15 @@ impl Server {
     /// As [`Store::open`].
     pub fn open(settings: ServerSettings) -> Result<Self, Error> {
         let store = Store::open(&settings.data_dir, settings.store.clone())?;
+        // Only now: whoever has the store open has its snapshots too.
+        snapshot::remove_leftovers(&settings.data_dir);
         let (identity, alarms) = (Identity::of(&store), Alarms::noted_in(&store)?);
         let shared = Shared {
             store,
             settings,
             identity,
             alarms,
+            alarm_turn: tokio::sync::Mutex::default(),
             counts: Arc::default(),
             streams: Arc::default(),
             encoded: Arc::default(),
@@ -126,7 +130,6 @@ impl Server {
         C::ConnectInfo: Clone + Send + Sync + 'static,
     {
         let settings = &self.shared.settings;
-        let stopping = self.shared.stopping.clone();
         let served = tonic::transport::Server::builder()
             .accept_http1(true)
             .max_concurrent_streams(Some(settings.limits.concurrent_streams_max))
@@ -139,14 +142,24 @@ impl Server {
                 stop.await;
                 self.stop().await;
             });
+        self.or_cut(served).await
+    }
+
+    /// What became of serving. Once the server is told to stop, connections have the setting's time to end; then they are
+    /// cut, whatever they wait for: half a request, or a client that does not read.
+    async fn or_cut<E>(&self, served: impl Future<Output = Result<(), E>>) -> io::Result<()>
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let timeout = self.shared.settings.shutdown_timeout;
         let too_late = async {
-            stopping.cancelled().await;
-            tokio::time::sleep(settings.shutdown_timeout).await;
+            self.shared.stopping.cancelled().await;
+            tokio::time::sleep(timeout).await;
         };
         tokio::select! {
             served = served => served.map_err(io::Error::other),
             () = too_late => {
-                tracing::warn!("connections were still busy after {:?} and are cut", settings.shutdown_timeout);
+                tracing::warn!("connections were still busy after {timeout:?} and are cut");
                 Ok(())
             }
         }
@@ -168,7 +181,7 @@ impl Server {
             .accept_http1(true)
             .add_routes(routes)
             .serve_with_incoming_shutdown(connections, stopping.cancelled_owned());
-        served.await.map_err(io::Error::other)
+        self.or_cut(served).await
     }
 
     /// Tells everybody that it is over: streams have to end before their connections can.

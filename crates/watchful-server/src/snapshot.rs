@@ -4,8 +4,9 @@
 //! moment, holds no read transaction however slowly it is taken, and costs one part's memory. It is a Watchful store;
 //! `watchful restore` takes it.
 
-use std::fs::File;
+use std::fs::{DirEntry, File};
 use std::io::{self, Read};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -26,7 +27,7 @@ const PART_BYTES: usize = 64 << 10;
 const PARTS_READY: usize = 4;
 
 /// What the names of the folders begin with that hold a copy while it is streamed.
-pub(crate) const FOLDER_PREFIX: &str = "snapshot-";
+const FOLDER_PREFIX: &str = "snapshot-";
 
 type Part = Result<SnapshotResponse, Status>;
 
@@ -42,6 +43,21 @@ pub(crate) async fn stream(shared: Arc<Shared>) -> Result<ReceiverStream<Part>, 
         }
     });
     Ok(ReceiverStream::new(ready))
+}
+
+/// Removes the copies that a server left behind which was killed while it streamed them.
+pub(crate) fn remove_leftovers(data_dir: &Path) {
+    let entries = std::fs::read_dir(data_dir).into_iter().flatten().flatten();
+    let is_copy = |entry: &DirEntry| entry.file_name().to_string_lossy().starts_with(FOLDER_PREFIX);
+    for leftover in entries.filter(is_copy) {
+        // It only takes up room: no reason not to serve.
+        match std::fs::remove_dir_all(leftover.path()) {
+            Ok(()) => tracing::info!(folder = ?leftover.path(), "removed a snapshot that was broken off"),
+            Err(error) => {
+                tracing::warn!(folder = ?leftover.path(), %error, "cannot remove a snapshot; remove it by hand")
+            }
+        }
+    }
 }
 
 /// A copy of the store, and the folder it is in.

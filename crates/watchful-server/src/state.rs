@@ -32,6 +32,8 @@ pub struct Shared {
     pub counts: Arc<Counts>,
     /// Whose the open watch streams are.
     pub streams: Arc<Streams>,
+    /// Alarms change one at a time, so that what is noted is what is so.
+    pub(crate) alarm_turn: tokio::sync::Mutex<()>,
     /// What encodings of batches may take up.
     pub(crate) encoded: Arc<EncodedBudget>,
     /// Cancelled when the server is told to stop: streams end then, so that connections can.
@@ -89,10 +91,18 @@ impl Shared {
 
     /// Raises or disarms an alarm, in memory and on the disk.
     pub(crate) async fn set_alarm(&self, alarm: AlarmType, raised: bool) -> Result<bool, Status> {
+        let _turn = self.alarm_turn.lock().await;
         let changed = self.alarms.set(alarm, raised);
         if changed {
             tracing::warn!(alarm = alarm.as_str_name(), raised, "an alarm changed");
-            self.note_alarm(alarm, raised).await?;
+            if let Err(error) = self.note_alarm(alarm, raised).await {
+                // Raised it stays while the server runs, and whatever made it so will raise it again; disarmed it was not.
+                tracing::error!(alarm = alarm.as_str_name(), %error, "an alarm's change could not be kept");
+                if !raised {
+                    self.alarms.set(alarm, true);
+                    return Err(error);
+                }
+            }
         }
         Ok(changed)
     }

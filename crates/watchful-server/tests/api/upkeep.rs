@@ -145,3 +145,42 @@ async fn health_and_reflection_answer() {
     drop(answers);
     server.stop().await;
 }
+
+/// A review found that a server which is killed while it streams a snapshot left the copy in its folder for good.
+#[tokio::test]
+async fn a_snapshot_that_was_broken_off_is_gone_after_the_next_start() {
+    let folder = TestServer::start().await.stop().await;
+    let leftover = folder.path().join("data/snapshot-broken-off");
+    std::fs::create_dir(&leftover).unwrap();
+    std::fs::write(leftover.join("data.mdb"), "a copy").unwrap();
+    let server = TestServer::start_in(folder, |settings| settings).await;
+    assert!(!leftover.exists());
+    server.stop().await;
+}
+
+/// A review found that half a request on an address for metrics kept a server from ending, for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_request_does_not_keep_a_server_from_ending() {
+    use tokio::io::AsyncWriteExt;
+
+    let server = TestServer::start_with(|mut settings| {
+        settings.shutdown_timeout = std::time::Duration::from_millis(100);
+        settings
+    })
+    .await;
+    let listener = watchful_server::bind(&["http://127.0.0.1:0".parse().unwrap()]).unwrap().remove(0);
+    let address = listener.address().unwrap();
+    let own = server.server.clone();
+    let connections = watchful_server::incoming(listener, None, own.shared().counts.clone());
+    let serving = tokio::spawn(async move { own.serve_metrics(connections).await });
+    let mut half = tokio::net::TcpStream::connect(address).await.unwrap();
+    half.write_all(b"GET /metrics HTT").await.unwrap();
+    let connected = async {
+        while server.server.shared().counts.connections.get() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(crate::support::PATIENCE, connected).await.unwrap();
+    server.stop().await;
+    tokio::time::timeout(crate::support::PATIENCE, serving).await.expect("it ends").unwrap().unwrap();
+}
