@@ -90,10 +90,10 @@ fn documentation(shell: &Shell) -> Outcome {
     Ok(cmd!(shell, "cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings").run()?)
 }
 
-/// Replays a repository of three commits.
+/// Replays a repository of three commits, which is made anew each time: so is the store.
 fn git_history(shell: &Shell) -> Outcome {
     let history = small_history(shell, &root().join("target/xtask/small-history"))?;
-    Ok(cmd!(shell, "cargo run --release --package watchful --example git-history -- {history}").run()?)
+    Ok(cmd!(shell, "cargo run --release --package watchful --example git-history -- {history} --fresh").run()?)
 }
 
 /// Makes a git repository in `folder`: a file comes, changes, and goes.
