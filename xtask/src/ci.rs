@@ -93,7 +93,8 @@ fn documentation(shell: &Shell) -> Outcome {
 /// Replays a repository of three commits, which is made anew each time: so is the store.
 fn git_history(shell: &Shell) -> Outcome {
     let history = small_history(shell, &root().join("target/xtask/small-history"))?;
-    Ok(cmd!(shell, "cargo run --release --package watchful --example git-history -- {history} --fresh").run()?)
+    Ok(cmd!(shell, "cargo run --release --package watchful --example git-history -- {history} --fresh")
+        .run()?)
 }
 
 /// Makes a git repository in `folder`: a file comes, changes, and goes.
