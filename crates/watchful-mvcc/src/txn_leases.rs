@@ -36,7 +36,7 @@ impl Txn<'_, '_> {
         if !self.lease_exists(id) {
             return Err(MvccError::LeaseNotFound { id });
         }
-        let keys = self.keys_on_lease(id);
+        let keys = self.lease_keys(id);
         for key in &keys {
             if let Some(newest) = self.newest(key).filter(Newest::is_live) {
                 self.write_tombstone(key, newest.revision())?;
@@ -61,7 +61,10 @@ impl Txn<'_, '_> {
         }
     }
 
-    fn keys_on_lease(&self, id: LeaseId) -> BTreeSet<Box<[u8]>> {
+    /// The keys on the lease `id`, in order, after what the transaction did so far; none where there is no such lease. It
+    /// copies them.
+    #[must_use]
+    pub fn lease_keys(&self, id: LeaseId) -> BTreeSet<Box<[u8]>> {
         let overlay = &self.group.writer.overlay;
         let mut keys = BTreeSet::new();
         if let Some(committed) = self.group.inner.leases.read().keys(id) {

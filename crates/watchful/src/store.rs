@@ -311,6 +311,23 @@ impl Store {
     ///
     /// Of the write: [`Error::LeaseNotFound`].
     pub fn lease_revoke(&self, id: LeaseId) -> Write<Committed<u64>> {
+        self.lease_revoke_if(id, |_| Ok(()))
+    }
+
+    /// Ends a lease as [`lease_revoke`](Self::lease_revoke) does, if `may` says so: it is asked in the same transaction,
+    /// which it can read, so no key gets onto the lease in between.
+    ///
+    /// # Errors
+    ///
+    /// Of the write: what `may` refuses with, and [`Error::LeaseNotFound`].
+    pub fn lease_revoke_if<E>(
+        &self,
+        id: LeaseId,
+        may: impl FnOnce(&Txn<'_, '_, '_>) -> Result<(), E> + Send + 'static,
+    ) -> Write<Committed<u64>, E>
+    where
+        E: From<Error> + Send + 'static,
+    {
         let leases = Arc::clone(&self.inner.leases);
         let settled: Settled = Box::new(move |written| {
             if written {
@@ -318,7 +335,11 @@ impl Store {
             }
         });
         self.write(Some(settled), move |group| {
-            let outcome = group.txn(|txn| txn.lease_revoke(id))?;
+            let outcome = group.txn(|txn| {
+                may(&Txn::new(txn)).map_err(Carried::Own)?;
+                Ok(txn.lease_revoke(id)?)
+            });
+            let outcome = outcome.map_err(Carried::into_own)?;
             Ok(Committed::new(outcome, group.current_revision()))
         })
     }

@@ -1,5 +1,7 @@
 //! Transactions: closures that read and write, and what they answer.
 
+use std::collections::BTreeSet;
+
 use watchful_mvcc::{
     Compare, Deleted, MvccError, PutOptions, RangeOptions, RangeResult, TxnOutcome, TxnRequest, TxnResponse,
 };
@@ -133,6 +135,13 @@ impl<'t, 'g, 'm> Txn<'t, 'g, 'm> {
     #[must_use]
     pub fn lease_exists(&self, id: LeaseId) -> bool {
         self.inner.lease_exists(id)
+    }
+
+    /// The keys on a lease, in order, as this transaction has them by now; none where there is no such lease. It copies
+    /// them.
+    #[must_use]
+    pub fn lease_keys(&self, id: LeaseId) -> BTreeSet<Box<[u8]>> {
+        self.inner.lease_keys(id)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use watchful::{Error, ManualClock};
+use watchful::{Error, ManualClock, PutOptions};
 use watchful_testkit::WatchSpec;
 
 use crate::support::{Receiver, Twin, check, eventually, everything, settings};
@@ -67,6 +67,37 @@ fn a_revoked_lease_takes_its_keys_in_one_revision_in_key_order() {
     assert_eq!(twin.watch_lines(4), ["4.0 del a", "4.1 del c", "4.2 del d"]);
     twin.check();
     assert!(matches!(twin.lease_revoke(7).wait(), Err(Error::LeaseNotFound { id: 7 })));
+}
+
+#[test]
+fn who_may_not_revoke_a_lease_leaves_it_as_it_was_and_sees_the_keys_on_it() {
+    let mut twin = Twin::of("grant 7 60\n put b 1 lease=7\n put a 1 lease=7\n put c 1");
+    let refused = twin.lease_revoke_if(7, |txn| {
+        let keys: Vec<Box<[u8]>> = txn.lease_keys(7).into_iter().collect();
+        assert_eq!(keys, [Box::from(&b"a"[..]), Box::from(&b"b"[..])]);
+        Err(Error::abort("not yours"))
+    });
+    assert!(matches!(refused.wait(), Err(Error::Aborted { .. })));
+    assert_eq!(twin.lease(7).unwrap().keys, [b"a", b"b"]);
+    assert_eq!(twin.lease_keep_alive(7).unwrap(), 60 * SECOND);
+    twin.check();
+    assert_eq!(twin.run("revoke 7\n get *"), "ok\n- [c=1 (create 4, mod 4.0, version 1)] of 1\n");
+}
+
+#[test]
+fn the_keys_on_a_lease_are_those_that_the_transaction_has_by_now() {
+    let twin = Twin::of("grant 7 60\n put a 1 lease=7\n put b 1 lease=7");
+    let on_lease = |lease| PutOptions { lease, ..PutOptions::default() };
+    let seen = twin.transact(move |txn| {
+        txn.put_with("c", "1", on_lease(7))?;
+        txn.put_with("a", "2", on_lease(0))?;
+        txn.delete("b")?;
+        let keys: Vec<Box<[u8]>> = txn.lease_keys(7).into_iter().collect();
+        assert_eq!(keys, [Box::from(&b"c"[..])]);
+        assert!(txn.lease_keys(8).is_empty());
+        Err::<(), _>(Error::abort("seen"))
+    });
+    assert!(matches!(seen.wait(), Err(Error::Aborted { .. })));
 }
 
 #[test]
