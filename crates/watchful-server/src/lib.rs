@@ -68,6 +68,7 @@ pub mod ready;
 mod deploy;
 
 pub use alarms::Alarms;
+pub use auth::{AuthSettings, JwtSettings, OpenError, SignMethod, TokenSettings};
 pub use config::{Config, ConfigError, Parsed};
 pub use counts::{Counter, Counts, Gauge};
 pub use http::{Answer, Front, FrontLayer, router as http_router};

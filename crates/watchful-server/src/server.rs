@@ -24,7 +24,7 @@ use watchful_wire::v3lockpb::lock_server::LockServer;
 use watchful_wire::watchers::watchers_server::WatchersServer;
 
 use crate::alarms::Alarms;
-use crate::auth::Auth;
+use crate::auth::{Auth, Authority, OpenError};
 use crate::cluster::Cluster;
 use crate::election::Election;
 use crate::http::{FrontLayer, router as http_router};
@@ -52,17 +52,19 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// As [`Store::open`].
-    pub fn open(settings: ServerSettings) -> Result<Self, Error> {
+    /// As [`Store::open`]; users and roles that are damaged; keys for tokens that cannot be read.
+    pub fn open(settings: ServerSettings) -> Result<Self, OpenError> {
         let store = Store::open(&settings.data_dir, settings.store.clone())?;
         // Only now: whoever has the store open has its snapshots too.
         snapshot::remove_leftovers(&settings.data_dir);
         let (identity, alarms) = (Identity::of(&store), Alarms::noted_in(&store)?);
+        let authority = Authority::open(&store, &settings.auth, Arc::clone(&settings.store.clock))?;
         let shared = Shared {
             store,
             settings,
             identity,
             alarms,
+            authority,
             alarm_turn: tokio::sync::Mutex::default(),
             counts: Arc::default(),
             streams: Arc::default(),

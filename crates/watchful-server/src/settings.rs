@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::auth::AuthSettings;
+
 /// Settings of a [`Server`](crate::Server).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -20,6 +22,8 @@ pub struct ServerSettings {
     pub limits: Limits,
     /// How dead connections are found.
     pub keepalive: Keepalive,
+    /// How users show who they are.
+    pub auth: AuthSettings,
     /// What a lease's time to live is raised to, in seconds. 2 by default, as with etcd's defaults.
     pub lease_ttl_min_seconds: i64,
     /// Requests that take longer are told in the log. 100 ms by default, as in etcd.
@@ -62,6 +66,7 @@ impl ServerSettings {
             store: watchful::Settings::default(),
             limits: Limits::default(),
             keepalive: Keepalive::default(),
+            auth: AuthSettings::default(),
             lease_ttl_min_seconds: 2,
             slow_request: Duration::from_millis(100),
             shutdown_timeout: Duration::from_secs(5),

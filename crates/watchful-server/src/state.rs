@@ -9,6 +9,7 @@ use watchful_wire::etcdserverpb::{AlarmType, ResponseHeader};
 
 use crate::alarms::{Alarms, note_of};
 use crate::answers;
+use crate::auth::Authority;
 use crate::counts::Counts;
 use crate::settings::ServerSettings;
 use crate::streams::Streams;
@@ -32,6 +33,8 @@ pub struct Shared {
     pub counts: Arc<Counts>,
     /// Whose the open watch streams are.
     pub streams: Arc<Streams>,
+    /// Who may do what.
+    pub(crate) authority: Authority,
     /// Alarms change one at a time, so that what is noted is what is so.
     pub(crate) alarm_turn: tokio::sync::Mutex<()>,
     /// What encodings of batches may take up.

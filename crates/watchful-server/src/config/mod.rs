@@ -38,6 +38,7 @@ mod help;
 mod error;
 
 pub use error::ConfigError;
+pub(crate) use value::duration;
 
 use draft::Draft;
 

@@ -19,6 +19,7 @@ use super::Gateway;
 use super::json;
 use super::methods::Method;
 use super::raw::Raw;
+use crate::auth::ViaGateway;
 use values::Values;
 
 mod values;
@@ -61,7 +62,8 @@ async fn call(
 ) -> Result<Streaming<Bytes>, Status> {
     // What was answered is in memory already: nothing is won by a limit.
     let mut grpc = Grpc::new(gateway.grpc).max_decoding_message_size(usize::MAX);
-    let request = tonic::Request::from_parts(metadata(&headers), extensions, messages);
+    let mut request = tonic::Request::from_parts(metadata(&headers), extensions, messages);
+    request.extensions_mut().insert(ViaGateway);
     let Ok(()) = grpc.ready().await;
     grpc.streaming(request, method.path.clone(), Raw).await.map(tonic::Response::into_inner)
 }
