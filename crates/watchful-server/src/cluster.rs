@@ -10,6 +10,7 @@ use watchful_wire::etcdserverpb::{
 };
 
 use crate::answers;
+use crate::auth::Need;
 use crate::state::Shared;
 
 /// etcd would accept the member and wait for a quorum that never comes.
@@ -48,7 +49,11 @@ impl Cluster {
 
 #[tonic::async_trait]
 impl cluster_server::Cluster for Cluster {
-    async fn member_add(&self, _: Request<MemberAddRequest>) -> Result<Response<MemberAddResponse>, Status> {
+    async fn member_add(
+        &self,
+        request: Request<MemberAddRequest>,
+    ) -> Result<Response<MemberAddResponse>, Status> {
+        self.shared.require(&request, &Need::Root)?;
         Err(Status::failed_precondition(ONE_MEMBER))
     }
 
@@ -56,6 +61,7 @@ impl cluster_server::Cluster for Cluster {
         &self,
         request: Request<MemberRemoveRequest>,
     ) -> Result<Response<MemberRemoveResponse>, Status> {
+        self.shared.require(&request, &Need::Root)?;
         Err(self.refuse(request.get_ref().id, answers::not_enough_members()))
     }
 
@@ -63,13 +69,15 @@ impl cluster_server::Cluster for Cluster {
         &self,
         request: Request<MemberUpdateRequest>,
     ) -> Result<Response<MemberUpdateResponse>, Status> {
+        self.shared.require(&request, &Need::Root)?;
         Err(self.refuse(request.get_ref().id, Status::failed_precondition(NO_PEERS)))
     }
 
     async fn member_list(
         &self,
-        _: Request<MemberListRequest>,
+        request: Request<MemberListRequest>,
     ) -> Result<Response<MemberListResponse>, Status> {
+        self.shared.require(&request, &Need::User)?;
         // As in etcd, what is told of members tells no revision.
         let (header, members) = (Some(self.shared.header_at(0)), vec![self.member()]);
         Ok(Response::new(MemberListResponse { header, members }))
@@ -79,6 +87,7 @@ impl cluster_server::Cluster for Cluster {
         &self,
         request: Request<MemberPromoteRequest>,
     ) -> Result<Response<MemberPromoteResponse>, Status> {
+        self.shared.require(&request, &Need::Root)?;
         Err(self.refuse(request.get_ref().id, answers::not_a_learner()))
     }
 }

@@ -8,13 +8,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tonic::Status;
 use watchful::{
-    Committed, Error, EventKind, KeyRange, PutOptions, RangeOptions, Record, SortOrder, SortTarget, Update,
+    Committed, EventKind, KeyRange, PutOptions, RangeOptions, Record, SortOrder, SortTarget, Update,
     WatchOptions,
 };
 use watchful_wire::etcdserverpb::{LeaseGrantRequest, ResponseHeader};
 
 use crate::answers;
+use crate::auth::Need;
 use crate::lease::Lease;
+use crate::rights::{Refused, Rights};
 use crate::state::Shared;
 
 /// The time to live of a lease that the server grants for a caller who named none, in seconds. It is not kept alive.
@@ -25,8 +27,25 @@ pub(crate) fn contenders(name: &[u8]) -> KeyRange {
     KeyRange::prefix([name, b"/"].concat())
 }
 
+/// Refuses whoever may not see the contenders for `name`.
+pub(crate) fn may_see(rights: &Rights, name: &[u8]) -> Result<(), Status> {
+    // As a prefix: `0` comes right after `/`.
+    rights.may(&Need::Read(&[name, b"/"].concat(), &[name, b"0"].concat())).map_err(relayed)
+}
+
+/// Refuses whoever may not change a contender's key, and see whether it is what it was.
+pub(crate) fn may_change(rights: &Rights, key: &[u8]) -> Result<(), Status> {
+    rights.may(&Need::Read(key, b"")).map_err(relayed)?;
+    rights.may(&Need::Write(key, b"")).map_err(relayed)
+}
+
 /// The contender that came first.
-pub(crate) fn first(shared: &Shared, name: &[u8]) -> Result<(ResponseHeader, Option<Record>), Status> {
+pub(crate) fn first(
+    shared: &Shared,
+    rights: &Rights,
+    name: &[u8],
+) -> Result<(ResponseHeader, Option<Record>), Status> {
+    may_see(rights, name)?;
     let options = RangeOptions {
         limit: 1,
         target: SortTarget::Create,
@@ -35,6 +54,7 @@ pub(crate) fn first(shared: &Shared, name: &[u8]) -> Result<(ResponseHeader, Opt
     };
     let view = shared.store.view().map_err(answers::of)?;
     let found = view.range(&contenders(name), &options).map_err(answers::of)?;
+    rights.hold().map_err(relayed)?;
     Ok((shared.header_at(view.revision()), found.records.into_iter().next()))
 }
 
@@ -42,6 +62,7 @@ pub(crate) fn first(shared: &Shared, name: &[u8]) -> Result<(ResponseHeader, Opt
 #[derive(Debug)]
 pub(crate) struct Contender {
     shared: Arc<Shared>,
+    rights: Rights,
     name: Bytes,
     pub(crate) key: Bytes,
     pub(crate) lease: i64,
@@ -56,25 +77,31 @@ impl Contender {
     /// Enters the queue for `name` on `lease`, with `value`. Who is in it already keeps the place, and gets the value.
     pub(crate) async fn enter(
         shared: &Arc<Shared>,
+        rights: Rights,
         name: Bytes,
         lease: i64,
         value: Bytes,
     ) -> Result<Self, Status> {
         shared.refuse_growth().map_err(relayed)?;
+        rights.may(&Need::User).map_err(relayed)?;
+        may_see(&rights, &name)?;
         let lease = if lease == 0 { own_lease(shared).await.map_err(relayed)? } else { lease };
         let key = Bytes::from([&name, &b"/"[..], hex(lease).as_bytes()].concat());
-        let own = key.clone();
+        may_change(&rights, &key)?;
+        let (own, asked) = (key.clone(), rights.clone());
         let entered = shared.store.transact(move |txn| {
+            asked.hold_in(txn, &[lease])?;
             let before = txn.get(&own)?;
             if before.as_ref().is_none_or(|record| record.value() != &value[..]) {
                 txn.put_with(&own, &value, PutOptions { lease, ..PutOptions::default() })?;
             }
-            Ok::<_, Error>(before.map(|record| record.create_revision()))
+            Ok::<_, Refused>(before.map(|record| record.create_revision()))
         });
         let Committed { revision, value: before, .. } =
             shared.written(entered.await).await.map_err(relayed)?;
         Ok(Self {
             shared: Arc::clone(shared),
+            rights,
             name,
             key,
             lease,
@@ -97,12 +124,15 @@ impl Contender {
 
     async fn be_first(&self) -> Result<bool, Status> {
         loop {
+            let rights = self.rights.renewed();
+            may_see(&rights, &self.name)?;
             let view = self.shared.store.view().map_err(answers::of)?;
             let own = view.get(&self.key).map_err(answers::of)?;
             if own.is_none_or(|record| record.create_revision() != self.create_revision) {
                 return Ok(false);
             }
             let before = view.range(&contenders(&self.name), &self.last_before()).map_err(answers::of)?;
+            rights.hold().map_err(relayed)?;
             let Some(before) = before.records.first() else { return Ok(true) };
             self.wait_for_deletes(before.key(), view.revision()).await?;
         }
@@ -141,10 +171,10 @@ impl Drop for Contender {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if self.leaves && !self.shared.stopping.is_cancelled() {
             let (store, key) = (self.shared.store.clone(), self.key.clone());
-            let create_revision = self.create_revision;
+            let (rights, create_revision) = (self.rights.renewed(), self.create_revision);
             runtime.spawn(async move {
-                // Where that fails, the key goes with its lease.
-                let _ = delete_created_at(&store, key, create_revision).await;
+                // It was let in with the right to do this. Where that fails, the key goes with its lease.
+                let _ = delete_created_at(&store, rights, key, create_revision).await;
             });
         }
     }
@@ -153,12 +183,14 @@ impl Drop for Contender {
 /// Deletes `key` if it was created at `create_revision`. Tells whether it was.
 pub(crate) async fn delete_created_at(
     store: &watchful::Store,
+    rights: Rights,
     key: Bytes,
     create_revision: u64,
-) -> Result<Committed<bool>, Error> {
-    let deleted = store.transact(move |txn| match txn.get(&key)? {
-        Some(record) if record.create_revision() == create_revision => txn.delete(&key),
-        _ => Ok(false),
+) -> Result<Committed<bool>, Refused> {
+    let deleted = store.transact(move |txn| {
+        rights.hold()?;
+        let is_it = txn.get(&key)?.is_some_and(|record| record.create_revision() == create_revision);
+        Ok::<_, Refused>(is_it && txn.delete(&key)?)
     });
     deleted.await
 }

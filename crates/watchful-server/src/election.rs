@@ -8,14 +8,15 @@ use futures_core::Stream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
-use watchful::{Committed, Error, EventKind, KeyRange, PutOptions, Record, Update, Watch, WatchOptions};
+use watchful::{Committed, EventKind, KeyRange, PutOptions, Record, Update, Watch, WatchOptions};
 use watchful_wire::v3electionpb::{
     CampaignRequest, CampaignResponse, LeaderKey, LeaderRequest, LeaderResponse, ProclaimRequest,
     ProclaimResponse, ResignRequest, ResignResponse, election_server,
 };
 
 use crate::answers;
-use crate::concurrency::{Contender, contenders, delete_created_at, first, relayed};
+use crate::concurrency::{Contender, contenders, delete_created_at, first, may_change, may_see, relayed};
+use crate::rights::{Refused, Rights};
 use crate::state::Shared;
 
 /// The Election service.
@@ -29,16 +30,23 @@ impl Election {
         Self { shared }
     }
 
-    async fn proclaim_as(&self, leader: LeaderKey, value: Bytes) -> Result<ProclaimResponse, Status> {
+    async fn proclaim_as(
+        &self,
+        rights: Rights,
+        leader: LeaderKey,
+        value: Bytes,
+    ) -> Result<ProclaimResponse, Status> {
         self.shared.refuse_growth().map_err(relayed)?;
+        may_change(&rights, &leader.key)?;
         let options = PutOptions { lease: leader.lease, ..PutOptions::default() };
         let proclaimed = self.shared.store.transact(move |txn| {
+            rights.hold_in(txn, &[leader.lease])?;
             let own = txn.get(&leader.key)?;
             let is_leader = own.is_some_and(|own| own.create_revision().cast_signed() == leader.rev);
             if is_leader {
                 txn.put_with(&leader.key, &value, options)?;
             }
-            Ok::<_, Error>(is_leader)
+            Ok::<_, Refused>(is_leader)
         });
         let Committed { revision, value: is_leader, .. } =
             self.shared.written(proclaimed.await).await.map_err(relayed)?;
@@ -57,8 +65,9 @@ impl election_server::Election for Election {
         &self,
         request: Request<CampaignRequest>,
     ) -> Result<Response<CampaignResponse>, Status> {
+        let rights = self.shared.rights(&request).map_err(relayed)?;
         let CampaignRequest { name, lease, value } = request.into_inner();
-        let mut contender = Contender::enter(&self.shared, name.clone(), lease, value).await?;
+        let mut contender = Contender::enter(&self.shared, rights, name.clone(), lease, value).await?;
         // etcd would call a contender the leader whose key went with its lease while it waited.
         if !contender.wait().await? {
             return Err(Status::unknown("election: not leader"));
@@ -76,12 +85,14 @@ impl election_server::Election for Election {
         &self,
         request: Request<ProclaimRequest>,
     ) -> Result<Response<ProclaimResponse>, Status> {
+        let rights = self.shared.rights(&request).map_err(relayed)?;
         let ProclaimRequest { leader, value } = request.into_inner();
-        self.proclaim_as(leader_of(leader)?, value).await.map(Response::new)
+        self.proclaim_as(rights, leader_of(leader)?, value).await.map(Response::new)
     }
 
     async fn leader(&self, request: Request<LeaderRequest>) -> Result<Response<LeaderResponse>, Status> {
-        let (header, found) = first(&self.shared, &request.get_ref().name)?;
+        let rights = self.shared.rights(&request).map_err(relayed)?;
+        let (header, found) = first(&self.shared, &rights, &request.get_ref().name)?;
         let leader = found.ok_or_else(|| Status::unknown("election: no leader"))?;
         Ok(Response::new(LeaderResponse { header: Some(header), kv: Some(leader.into()) }))
     }
@@ -92,19 +103,23 @@ impl election_server::Election for Election {
         &self,
         request: Request<LeaderRequest>,
     ) -> Result<Response<Self::ObserveStream>, Status> {
+        let rights = self.shared.rights(&request).map_err(relayed)?;
+        let name = request.into_inner().name;
+        may_see(&rights, &name)?;
         let (leaders, observed) = mpsc::channel(1);
-        let observer =
-            Observer { shared: Arc::clone(&self.shared), name: request.into_inner().name, leaders };
+        let observer = Observer { shared: Arc::clone(&self.shared), rights, name, leaders };
         tokio::spawn(observer.run());
         Ok(Response::new(Box::pin(ReceiverStream::new(observed))))
     }
 
     async fn resign(&self, request: Request<ResignRequest>) -> Result<Response<ResignResponse>, Status> {
+        let rights = self.shared.rights(&request).map_err(relayed)?;
         let LeaderKey { key, rev, .. } = leader_of(request.into_inner().leader)?;
+        may_change(&rights, &key)?;
         // No key was created below revision 2, so a number without a revision's meaning deletes nothing.
         let create_revision = u64::try_from(rev).unwrap_or(0);
-        let resigned =
-            delete_created_at(&self.shared.store, key, create_revision).await.map_err(answers::of)?;
+        let resigned = delete_created_at(&self.shared.store, rights, key, create_revision).await;
+        let resigned = resigned.map_err(|refused| relayed(refused.into()))?;
         Ok(Response::new(ResignResponse { header: Some(self.shared.header_at(resigned.revision)) }))
     }
 }
@@ -112,11 +127,12 @@ impl election_server::Election for Election {
 /// Tells one observer of each leader and of what it proclaims. Never all of it: always the newest.
 struct Observer {
     shared: Arc<Shared>,
+    rights: Rights,
     name: Bytes,
     leaders: mpsc::Sender<Result<LeaderResponse, Status>>,
 }
 
-/// The observer has gone, or the store.
+/// The observer has gone, or the store, or the right to look.
 struct Over;
 
 impl Observer {
@@ -139,7 +155,8 @@ impl Observer {
 
     /// Waits for a leader, and tells what it says until its key is deleted.
     async fn observe_one(&self) -> Result<(), Over> {
-        let (header, leader) = first(&self.shared, &self.name).map_err(|_| Over)?;
+        let looked = first(&self.shared, &self.rights.renewed(), &self.name);
+        let (header, leader) = self.or_over(looked).await?;
         let read_at = header.revision.cast_unsigned();
         let Some(leader) = leader else { return self.wait_for_anyone(read_at).await };
         let key = KeyRange::key(leader.key());
@@ -170,7 +187,21 @@ impl Observer {
         self.shared.store.watch(&WatchOptions::new(range).start_at(after + 1)).map_err(|_| Over)
     }
 
+    /// Tells the observer why there is nothing more to see, where that is so.
+    async fn or_over<T>(&self, looked: Result<T, Status>) -> Result<T, Over> {
+        match looked {
+            Ok(seen) => Ok(seen),
+            Err(status) => {
+                // Whether it is still there to hear it makes no difference.
+                let _ = self.leaders.send(Err(status)).await;
+                Err(Over)
+            }
+        }
+    }
+
     async fn tell(&self, revision: u64, leader: Record) -> Result<(), Over> {
+        let may = may_see(&self.rights.renewed(), &self.name);
+        self.or_over(may).await?;
         let header = Some(self.shared.header_at(revision));
         self.leaders.send(Ok(LeaderResponse { header, kv: Some(leader.into()) })).await.map_err(|_| Over)
     }

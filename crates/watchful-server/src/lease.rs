@@ -16,6 +16,8 @@ use watchful_wire::etcdserverpb::{
 };
 
 use crate::answers;
+use crate::auth::{Credentials, Need};
+use crate::rights::Rights;
 use crate::state::Shared;
 
 /// The longest time to live that etcd takes, in seconds.
@@ -44,16 +46,26 @@ impl Lease {
         Ok(LeaseGrantResponse { header: Some(self.shared.header()), id, ttl, error: String::new() })
     }
 
-    pub(crate) async fn revoke(&self, request: LeaseRevokeRequest) -> Result<LeaseRevokeResponse, Status> {
+    async fn revoke(
+        &self,
+        rights: Rights,
+        request: LeaseRevokeRequest,
+    ) -> Result<LeaseRevokeResponse, Status> {
         self.shared.refuse_damaged()?;
-        let Committed { revision, .. } =
-            self.shared.store.lease_revoke(request.id).await.map_err(answers::of)?;
+        let LeaseRevokeRequest { id } = request;
+        let revoked = self.shared.store.lease_revoke_if(id, move |txn| rights.hold_in(txn, &[id]));
+        let Committed { revision, .. } = revoked.await?;
         self.shared.counts.leases_revoked.add(1);
         Ok(LeaseRevokeResponse { header: Some(self.shared.header_at(revision)) })
     }
 
     /// A lease that is not there has a time to live of 0: that is how a client learns that it is over.
-    fn keep_alive(&self, id: i64) -> Result<LeaseKeepAliveResponse, Status> {
+    fn keep_alive(&self, credentials: &Credentials, id: i64) -> Result<LeaseKeepAliveResponse, Status> {
+        let rights = self.shared.rights_of(credentials)?;
+        rights.may(&Need::User)?;
+        if rights.are_limited() {
+            rights.may_write(self.keys_on(id))?;
+        }
         let ttl = match self.shared.store.lease_keep_alive(id) {
             Ok(ttl) => {
                 self.shared.counts.leases_renewed.add(1);
@@ -63,6 +75,11 @@ impl Lease {
             Err(error) => return Err(answers::of(error)),
         };
         Ok(LeaseKeepAliveResponse { header: Some(self.shared.header()), id, ttl })
+    }
+
+    /// The keys on a lease; none where there is no such lease.
+    fn keys_on(&self, id: i64) -> Vec<Vec<u8>> {
+        self.shared.store.lease(id).map(|lease| lease.keys).unwrap_or_default()
     }
 
     fn time_to_live(&self, request: &LeaseTimeToLiveRequest) -> LeaseTimeToLiveResponse {
@@ -99,6 +116,7 @@ impl lease_server::Lease for Lease {
         &self,
         request: Request<LeaseGrantRequest>,
     ) -> Result<Response<LeaseGrantResponse>, Status> {
+        self.shared.require(&request, &Need::User)?;
         self.grant(request.into_inner()).await.map(Response::new)
     }
 
@@ -106,7 +124,9 @@ impl lease_server::Lease for Lease {
         &self,
         request: Request<LeaseRevokeRequest>,
     ) -> Result<Response<LeaseRevokeResponse>, Status> {
-        self.revoke(request.into_inner()).await.map(Response::new)
+        let rights = self.shared.rights(&request)?;
+        rights.may(&Need::User)?;
+        self.revoke(rights, request.into_inner()).await.map(Response::new)
     }
 
     type LeaseKeepAliveStream =
@@ -117,7 +137,8 @@ impl lease_server::Lease for Lease {
         request: Request<Streaming<LeaseKeepAliveRequest>>,
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
         let this = self.clone();
-        let answers = request.into_inner().map(move |request| this.keep_alive(request?.id));
+        let credentials = self.shared.authority.credentials(request.metadata(), request.extensions());
+        let answers = request.into_inner().map(move |request| this.keep_alive(&credentials, request?.id));
         Ok(Response::new(Box::pin(self.shared.until_stopped(answers))))
     }
 
@@ -125,14 +146,27 @@ impl lease_server::Lease for Lease {
         &self,
         request: Request<LeaseTimeToLiveRequest>,
     ) -> Result<Response<LeaseTimeToLiveResponse>, Status> {
-        Ok(Response::new(self.time_to_live(request.get_ref())))
+        let rights = self.shared.rights(&request)?;
+        rights.may(&Need::User)?;
+        let answer = self.time_to_live(request.get_ref());
+        // Those that are told, and no others.
+        rights.may_read(&answer.keys)?;
+        rights.hold()?;
+        Ok(Response::new(answer))
     }
 
     async fn lease_leases(
         &self,
-        _: Request<LeaseLeasesRequest>,
+        request: Request<LeaseLeasesRequest>,
     ) -> Result<Response<LeaseLeasesResponse>, Status> {
-        let leases = self.shared.store.leases_by_end().into_iter().map(|id| LeaseStatus { id }).collect();
+        let rights = self.shared.rights(&request)?;
+        rights.may(&Need::User)?;
+        let leases = self.shared.store.leases_by_end();
+        if rights.are_limited() {
+            leases.iter().try_for_each(|id| rights.may_read(self.keys_on(*id)))?;
+        }
+        rights.hold()?;
+        let leases = leases.into_iter().map(|id| LeaseStatus { id }).collect();
         Ok(Response::new(LeaseLeasesResponse { header: Some(self.shared.header()), leases }))
     }
 }

@@ -34,6 +34,8 @@ mod lock;
 
 mod election;
 
+mod rights;
+
 mod watchers;
 
 mod answers;

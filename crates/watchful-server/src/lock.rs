@@ -7,7 +7,9 @@ use tonic::{Request, Response, Status};
 use watchful_wire::v3lockpb::{LockRequest, LockResponse, UnlockRequest, UnlockResponse, lock_server};
 
 use crate::answers;
+use crate::auth::Need;
 use crate::concurrency::{Contender, relayed};
+use crate::rights::Refused;
 use crate::state::Shared;
 
 /// The Lock service.
@@ -25,8 +27,9 @@ impl Lock {
 #[tonic::async_trait]
 impl lock_server::Lock for Lock {
     async fn lock(&self, request: Request<LockRequest>) -> Result<Response<LockResponse>, Status> {
+        let rights = self.shared.rights(&request).map_err(relayed)?;
         let LockRequest { name, lease } = request.into_inner();
-        let mut contender = Contender::enter(&self.shared, name, lease, Bytes::new()).await?;
+        let mut contender = Contender::enter(&self.shared, rights, name, lease, Bytes::new()).await?;
         if !contender.wait().await? {
             return Err(Status::unknown("mutex: session is expired"));
         }
@@ -35,11 +38,17 @@ impl lock_server::Lock for Lock {
     }
 
     async fn unlock(&self, request: Request<UnlockRequest>) -> Result<Response<UnlockResponse>, Status> {
-        let UnlockRequest { key } = request.into_inner();
-        if key.is_empty() {
+        if request.get_ref().key.is_empty() {
             return Err(relayed(answers::empty_key()));
         }
-        let deleted = self.shared.store.delete(&key).await.map_err(answers::of)?;
+        let rights = self.shared.rights(&request).map_err(relayed)?;
+        let UnlockRequest { key } = request.into_inner();
+        rights.may(&Need::Write(&key, b"")).map_err(relayed)?;
+        let deleted = self.shared.store.transact(move |txn| {
+            rights.hold()?;
+            Ok::<_, Refused>(txn.delete(&key)?)
+        });
+        let deleted = deleted.await.map_err(|refused| relayed(refused.into()))?;
         Ok(Response::new(UnlockResponse { header: Some(self.shared.header_at(deleted.revision)) }))
     }
 }

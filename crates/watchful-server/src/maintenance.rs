@@ -16,6 +16,7 @@ use watchful_wire::etcdserverpb::{
 };
 
 use crate::answers;
+use crate::auth::Need;
 use crate::snapshot;
 use crate::state::{ETCD_VERSION, Shared};
 
@@ -104,31 +105,37 @@ fn is_version(text: &str) -> bool {
 #[tonic::async_trait]
 impl maintenance_server::Maintenance for Maintenance {
     async fn alarm(&self, request: Request<AlarmRequest>) -> Result<Response<AlarmResponse>, Status> {
+        let is_look = request.get_ref().action() == AlarmAction::Get;
+        self.shared.require(&request, if is_look { &Need::User } else { &Need::Root })?;
         let alarms = self.alarms(request.get_ref()).await?;
         Ok(Response::new(AlarmResponse { header: Some(self.shared.header()), alarms }))
     }
 
-    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+    async fn status(&self, request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        self.shared.require(&request, &Need::User)?;
         Ok(Response::new(self.status_now()))
     }
 
     async fn defragment(
         &self,
-        _: Request<DefragmentRequest>,
+        request: Request<DefragmentRequest>,
     ) -> Result<Response<DefragmentResponse>, Status> {
+        self.shared.require(&request, &Need::Root)?;
         let store = self.shared.store.clone();
         let done = blocking(move || store.defragment()).await?;
         tracing::info!(bytes_before = done.bytes_before, bytes_after = done.bytes_after, "defragmented");
         Ok(Response::new(DefragmentResponse { header: Some(self.shared.header()) }))
     }
 
-    async fn hash(&self, _: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
+    async fn hash(&self, request: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
+        self.shared.require(&request, &Need::Root)?;
         let store = self.shared.store.clone();
         let hash = blocking(move || store.hash_all()).await?;
         Ok(Response::new(HashResponse { header: Some(self.shared.header()), hash }))
     }
 
     async fn hash_kv(&self, request: Request<HashKvRequest>) -> Result<Response<HashKvResponse>, Status> {
+        self.shared.require(&request, &Need::Root)?;
         let store = self.shared.store.clone();
         // As in etcd, a revision below 1 means the newest.
         let revision = u64::try_from(request.get_ref().revision).unwrap_or(0);
@@ -143,7 +150,11 @@ impl maintenance_server::Maintenance for Maintenance {
 
     type SnapshotStream = Pin<Box<dyn Stream<Item = Result<SnapshotResponse, Status>> + Send + 'static>>;
 
-    async fn snapshot(&self, _: Request<SnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
+    async fn snapshot(
+        &self,
+        request: Request<SnapshotRequest>,
+    ) -> Result<Response<Self::SnapshotStream>, Status> {
+        self.shared.require(&request, &Need::Root)?;
         let parts = snapshot::stream(Arc::clone(&self.shared)).await?;
         Ok(Response::new(Box::pin(parts)))
     }
@@ -152,6 +163,7 @@ impl maintenance_server::Maintenance for Maintenance {
         &self,
         request: Request<MoveLeaderRequest>,
     ) -> Result<Response<MoveLeaderResponse>, Status> {
+        self.shared.require(&request, &Need::Root)?;
         if request.get_ref().target_id != self.shared.identity.member_id {
             return Err(answers::bad_transferee());
         }
@@ -162,6 +174,7 @@ impl maintenance_server::Maintenance for Maintenance {
         &self,
         request: Request<DowngradeRequest>,
     ) -> Result<Response<DowngradeResponse>, Status> {
+        self.shared.require(&request, &Need::Root)?;
         let request = request.get_ref();
         Err(match request.action() {
             DowngradeAction::Cancel => answers::no_downgrade(),

@@ -11,6 +11,7 @@ use crate::alarms::{Alarms, note_of};
 use crate::answers;
 use crate::auth::Authority;
 use crate::counts::Counts;
+use crate::rights::Refused;
 use crate::settings::ServerSettings;
 use crate::streams::Streams;
 use crate::watch::EncodedBudget;
@@ -80,14 +81,14 @@ impl Shared {
     }
 
     /// What became of a write. Where there was no room for it, the alarm is raised, and stays so after a restart.
-    pub(crate) async fn written<T>(&self, outcome: Result<T, Error>) -> Result<T, Status> {
-        match outcome {
+    pub(crate) async fn written<T>(&self, outcome: Result<T, impl Into<Refused>>) -> Result<T, Status> {
+        match outcome.map_err(Into::into) {
             Ok(written) => Ok(written),
-            Err(error) => {
-                if matches!(error, Error::NoSpace { .. }) {
+            Err(refused) => {
+                if matches!(refused, Refused::Store(Error::NoSpace { .. })) {
                     self.set_alarm(AlarmType::Nospace, true).await?;
                 }
-                Err(answers::of(error))
+                Err(refused.into())
             }
         }
     }

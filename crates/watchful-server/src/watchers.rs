@@ -11,6 +11,7 @@ use watchful_wire::watchers::watcher::Standing;
 use watchful_wire::watchers::{Watcher, WatchersRequest, WatchersResponse, watchers_server};
 
 use crate::answers;
+use crate::auth::Need;
 use crate::state::Shared;
 
 /// How many watches one message tells.
@@ -32,7 +33,9 @@ impl Watchers {
 impl watchers_server::Watchers for Watchers {
     type ListStream = Pin<Box<dyn Stream<Item = Result<WatchersResponse, Status>> + Send + 'static>>;
 
-    async fn list(&self, _: Request<WatchersRequest>) -> Result<Response<Self::ListStream>, Status> {
+    async fn list(&self, request: Request<WatchersRequest>) -> Result<Response<Self::ListStream>, Status> {
+        // It tells everybody's keys and addresses.
+        self.shared.require(&request, &Need::Root)?;
         let found = self.shared.store.watchers().await.map_err(answers::of)?;
         let (peers, revision) = (self.shared.streams.peers(), self.shared.store.current_revision());
         let compact_revision = self.shared.store.compact_revision().cast_signed();

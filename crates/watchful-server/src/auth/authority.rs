@@ -39,7 +39,7 @@ struct Inner {
 /// Whether the state that a write was decided on is the one that its transaction sees.
 ///
 /// To be asked inside the transaction's closure: changes of auth are transactions of the same store, so there is an order
-/// between them. Where it does not hold, nothing must be written; decide again on [`Authority::settled`].
+/// between them. Where it does not hold, nothing must be written; decide again.
 #[derive(Clone, Debug)]
 pub(crate) struct Guard {
     seen: Arc<AtomicU64>,
@@ -88,27 +88,17 @@ impl Authority {
         self.inner.state.load().generation == state.generation
     }
 
-    /// The revision of auth.
-    #[allow(dead_code, reason = "the services ask it")]
-    pub(crate) fn revision(&self) -> u64 {
-        self.inner.state.load().revision
+    /// How many changes the state has seen since the start. Cheap: watch streams ask for each answer.
+    pub(crate) fn generation(&self) -> u64 {
+        self.inner.state.load().generation
     }
 
     /// Tells when the state has changed. What it holds is a count of changes.
-    #[allow(dead_code, reason = "the services ask it")]
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.inner.changed.subscribe()
     }
 
-    /// The state once a change that is under way is done.
-    #[allow(dead_code, reason = "the services ask it")]
-    pub(crate) async fn settled(&self) -> Arc<State> {
-        let _turn = self.inner.turn.lock().await;
-        self.state()
-    }
-
     /// What tells, inside a transaction, whether `state` still holds.
-    #[allow(dead_code, reason = "the services ask it")]
     pub(crate) fn guard(&self, state: &State) -> Guard {
         Guard { seen: Arc::clone(&self.inner.seen), decided_on: state.generation }
     }
@@ -185,7 +175,6 @@ impl Authority {
 
 impl Guard {
     /// Whether it does.
-    #[allow(dead_code, reason = "the services ask it")]
     pub(crate) fn holds(&self) -> bool {
         self.seen.load(Ordering::Acquire) == self.decided_on
     }

@@ -1,5 +1,6 @@
 //! Who asks: told by a token, or by a client certificate.
 
+use std::fmt;
 use std::sync::Arc;
 
 use http::Extensions;
@@ -7,7 +8,6 @@ use tonic::Status;
 use tonic::metadata::MetadataMap;
 
 use super::authority::Authority;
-use crate::answers;
 use crate::listen::Peer;
 
 /// Who asks.
@@ -33,12 +33,32 @@ pub(crate) struct ViaGateway;
 /// Where a token is: etcd's clients use the first, HTTP the second.
 const TOKEN_FIELDS: [&str; 2] = ["token", "authorization"];
 
+/// What a request says of who makes it: kept by streams, which ask anew for each of their later requests.
+#[derive(Clone)]
+pub(crate) struct Credentials {
+    /// Empty where it is no text, which no token is.
+    token: Option<Box<str>>,
+    certified: Option<Arc<str>>,
+}
+
 impl Caller {
     pub(crate) fn name(&self) -> Option<&str> {
         match self {
             Self::Anyone | Self::Nobody => None,
             Self::User { name, .. } => Some(name),
         }
+    }
+
+    /// The same caller after having been let in: a token that is made before the newest change is not held against them.
+    pub(crate) fn as_let_in(&self) -> Self {
+        match self {
+            Self::User { name, .. } => Self::User { name: Arc::clone(name), revision: None },
+            Self::Anyone | Self::Nobody => self.clone(),
+        }
+    }
+
+    fn certified(name: Option<Arc<str>>) -> Self {
+        name.map_or(Self::Nobody, |name| Self::User { name, revision: None })
     }
 
     pub(super) fn is_older_than(&self, newest: u64) -> bool {
@@ -56,11 +76,30 @@ impl Authority {
         if !self.state().enabled {
             return Ok(Caller::Anyone);
         }
-        if let Some(field) = TOKEN_FIELDS.iter().find_map(|field| metadata.get(*field)) {
-            let token = field.to_str().map_err(|_| answers::invalid_token())?;
-            return self.tokens().caller(token.strip_prefix("Bearer ").unwrap_or(token));
+        match token(metadata) {
+            Some(token) => self.tokens().caller(token),
+            None => Ok(Caller::certified(self.certified(extensions))),
         }
-        Ok(self.certified(extensions).map_or(Caller::Nobody, |name| Caller::User { name, revision: None }))
+    }
+
+    /// What a stream that was opened with this metadata and these extensions has to keep.
+    pub(crate) fn credentials(&self, metadata: &MetadataMap, extensions: &Extensions) -> Credentials {
+        Credentials { token: token(metadata).map(Box::from), certified: self.certified(extensions) }
+    }
+
+    /// Who opened a stream, as [`caller`](Self::caller) tells now.
+    ///
+    /// # Errors
+    ///
+    /// As [`caller`](Self::caller).
+    pub(crate) fn caller_of(&self, credentials: &Credentials) -> Result<Caller, Status> {
+        if !self.state().enabled {
+            return Ok(Caller::Anyone);
+        }
+        match &credentials.token {
+            Some(token) => self.tokens().caller(token),
+            None => Ok(Caller::certified(credentials.certified.clone())),
+        }
     }
 
     /// The common name of the client's certificate, where it counts.
@@ -69,5 +108,20 @@ impl Authority {
             return None;
         }
         extensions.get::<Peer>()?.common_name.clone().filter(|name| !name.is_empty())
+    }
+}
+
+/// The token in a request's metadata; an empty one where what is there is no text.
+fn token(metadata: &MetadataMap) -> Option<&str> {
+    let field = TOKEN_FIELDS.iter().find_map(|field| metadata.get(*field))?;
+    let text = field.to_str().unwrap_or_default();
+    Some(text.strip_prefix("Bearer ").unwrap_or(text))
+}
+
+/// Without the token.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let token = self.token.as_ref().map(|_| "…");
+        f.debug_struct("Credentials").field("token", &token).field("certified", &self.certified).finish()
     }
 }

@@ -38,11 +38,9 @@ mod settings;
 mod error;
 
 pub(crate) use authority::Authority;
-#[allow(unused_imports, reason = "the services name what they are given")]
-pub(crate) use authority::Guard;
-pub(crate) use caller::ViaGateway;
-#[allow(unused_imports, reason = "the services name what they are given")]
-pub(crate) use {caller::Caller, need::Need, state::State};
+pub(crate) use caller::{Caller, Credentials, ViaGateway};
+pub(crate) use need::Need;
+pub(crate) use state::State;
 
 pub use error::OpenError;
 pub(crate) use service::Auth;

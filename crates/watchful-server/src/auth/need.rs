@@ -8,7 +8,6 @@ use crate::answers;
 
 /// What an action needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "not every need has somebody who has it yet")]
 pub(crate) enum Need<'a> {
     /// Nothing: anybody may.
     Nothing,

@@ -5,6 +5,8 @@
 
 mod check;
 
+mod needs;
+
 mod intervals;
 
 mod request;
@@ -25,6 +27,8 @@ use watchful_wire::etcdserverpb::{
 };
 
 use crate::answers;
+use crate::auth::Need;
+use crate::rights::{Refused, Rights};
 use crate::state::Shared;
 
 pub(crate) use stream::RangeStream;
@@ -46,60 +50,71 @@ impl Kv {
         if is_too_large { Err(answers::request_too_large()) } else { Ok(()) }
     }
 
-    pub(crate) async fn put(&self, request: PutRequest) -> Result<PutResponse, Status> {
-        check::put(&request)?;
+    async fn put(&self, rights: Rights, request: PutRequest) -> Result<PutResponse, Status> {
         self.check_size(&request)?;
         self.shared.refuse_growth()?;
+        needs::put(&rights, &request)?;
         let options = request::put_options(&request);
-        let PutRequest { key, value, .. } = request;
-        let put = self.shared.store.transact(move |txn| txn.put_with(&key, &value, options));
+        let PutRequest { key, value, lease, .. } = request;
+        let put = self.shared.store.transact(move |txn| {
+            rights.hold_in(txn, &[lease])?;
+            Ok::<_, Refused>(txn.put_with(&key, &value, options)?)
+        });
         let Committed { revision, value: prev, .. } = self.shared.written(put.await).await?;
         self.shared.counts.puts.add(1);
         let header = Some(self.shared.header_at(revision));
         Ok(PutResponse { header, prev_kv: prev.map(Into::into) })
     }
 
-    pub(crate) async fn delete_range(
+    async fn delete_range(
         &self,
+        rights: Rights,
         request: DeleteRangeRequest,
     ) -> Result<DeleteRangeResponse, Status> {
-        check::delete_range(&request)?;
         self.check_size(&request)?;
         self.shared.refuse_damaged()?;
-        let store = &self.shared.store;
+        needs::delete_range(&rights, &request)?;
+        let prev_kv = request.prev_kv;
         let Ok(range) = KeyRange::from_etcd(&request.key, &request.range_end) else {
             let header = Some(self.shared.header());
             return Ok(DeleteRangeResponse { header, ..DeleteRangeResponse::default() });
         };
-        let deleted = store.delete_range(range, request.prev_kv).await.map_err(answers::of)?;
+        let deleted = self.shared.store.transact(move |txn| {
+            rights.hold()?;
+            Ok::<_, Refused>(txn.delete_range(&range, prev_kv)?)
+        });
+        let deleted = deleted.await?;
         self.shared.counts.deletes.add(1);
         Ok(answer::delete_range(Some(self.shared.header_at(deleted.revision)), deleted.value))
     }
 
-    pub(crate) async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, Status> {
-        check::txn(&request, self.shared.settings.limits.txn_ops_max)?;
-        intervals::check(&request.success)?;
-        intervals::check(&request.failure)?;
+    async fn txn(&self, rights: Rights, request: TxnRequest) -> Result<TxnResponse, Status> {
         if request::has_put(&request) {
             self.check_size(&request)?;
             self.shared.refuse_growth()?;
         }
         self.shared.refuse_damaged()?;
-        let transaction = request::txn(&request, &self.shared.store)?;
-        let executed = self.shared.written(self.shared.store.execute(transaction).await).await?;
+        needs::txn(&rights, &request)?;
+        let (leases, transaction) = (needs::leases(&request), request::txn(&request, &self.shared.store)?);
+        let executed = self.shared.store.transact(move |txn| {
+            rights.hold_in(txn, &leases)?;
+            Ok::<_, Refused>(txn.execute(&transaction)?)
+        });
+        let executed = self.shared.written(executed.await).await?;
         self.shared.counts.txns.add(1);
         self.count_operations(&executed.value);
         Ok(answer::txn(&self.shared, executed))
     }
 
-    pub(crate) fn range(&self, request: &RangeRequest) -> Result<RangeResponse, Status> {
-        check::range(request)?;
+    fn range(&self, rights: &Rights, request: &RangeRequest) -> Result<RangeResponse, Status> {
         self.shared.refuse_damaged()?;
+        needs::range(rights, request)?;
         let options = request::range_options(request);
         let range = KeyRange::from_etcd(&request.key, &request.range_end).ok();
         let read = || self.read(range.as_ref(), request.revision, &options);
         let read = if is_small(range.as_ref(), &options) { read() } else { aside(read) };
         let (revision, found) = read.map_err(answers::of)?;
+        rights.hold()?;
         self.count(&found);
         Ok(answer::range(Some(self.shared.header_at(revision)), found))
     }
@@ -180,7 +195,9 @@ fn plain(limit: u64) -> RangeOptions {
 #[tonic::async_trait]
 impl kv_server::Kv for Kv {
     async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
-        Kv::range(self, request.get_ref()).map(Response::new)
+        check::range(request.get_ref())?;
+        let rights = self.shared.rights(&request)?;
+        Kv::range(self, &rights, request.get_ref()).map(Response::new)
     }
 
     type RangeStreamStream = RangeStream;
@@ -190,28 +207,39 @@ impl kv_server::Kv for Kv {
         request: Request<RangeRequest>,
     ) -> Result<Response<Self::RangeStreamStream>, Status> {
         check::range_stream(request.get_ref())?;
-        Ok(Response::new(RangeStream::new(self.clone(), request.into_inner())))
+        let rights = self.shared.rights(&request)?;
+        Ok(Response::new(RangeStream::new(self.clone(), rights, request.into_inner())))
     }
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
-        Kv::put(self, request.into_inner()).await.map(Response::new)
+        check::put(request.get_ref())?;
+        let rights = self.shared.rights(&request)?;
+        Kv::put(self, rights, request.into_inner()).await.map(Response::new)
     }
 
     async fn delete_range(
         &self,
         request: Request<DeleteRangeRequest>,
     ) -> Result<Response<DeleteRangeResponse>, Status> {
-        Kv::delete_range(self, request.into_inner()).await.map(Response::new)
+        check::delete_range(request.get_ref())?;
+        let rights = self.shared.rights(&request)?;
+        Kv::delete_range(self, rights, request.into_inner()).await.map(Response::new)
     }
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
-        Kv::txn(self, request.into_inner()).await.map(Response::new)
+        check::txn(request.get_ref(), self.shared.settings.limits.txn_ops_max)?;
+        intervals::check(&request.get_ref().success)?;
+        intervals::check(&request.get_ref().failure)?;
+        let rights = self.shared.rights(&request)?;
+        Kv::txn(self, rights, request.into_inner()).await.map(Response::new)
     }
 
     async fn compact(
         &self,
         request: Request<CompactionRequest>,
     ) -> Result<Response<CompactionResponse>, Status> {
+        // It takes the history of all keys. etcd lets anybody do it.
+        self.shared.require(&request, &Need::Write(b"\0", b"\0"))?;
         self.compact_at(request.into_inner()).await.map(Response::new)
     }
 }

@@ -10,6 +10,7 @@ use tonic::Status;
 use watchful_wire::etcdserverpb::{RangeRequest, RangeResponse, RangeStreamResponse};
 
 use super::Kv;
+use crate::rights::Rights;
 
 /// How many keys the first part has. The next ones have as many as come near its size.
 const FIRST_KEYS: i64 = 10;
@@ -22,6 +23,7 @@ const TWO_PARTS_BYTES: usize = 512 << 10;
 #[derive(Debug)]
 pub(crate) struct RangeStream {
     kv: Kv,
+    rights: Rights,
     request: RangeRequest,
     /// The most keys over all parts; 0 for all.
     limit: i64,
@@ -31,22 +33,25 @@ pub(crate) struct RangeStream {
 }
 
 impl RangeStream {
-    pub(super) fn new(kv: Kv, request: RangeRequest) -> Self {
+    pub(super) fn new(kv: Kv, rights: Rights, request: RangeRequest) -> Self {
         let limit = request.limit.max(0);
         let request = RangeRequest { limit: FIRST_KEYS, ..request };
-        Self { kv, request, limit, keys: 0, header_revision: 0, is_done: false }
+        Self { kv, rights, request, limit, keys: 0, header_revision: 0, is_done: false }
     }
 
     fn next_part(&mut self) -> Result<RangeResponse, Status> {
+        if self.keys > 0 {
+            self.rights = self.rights.renewed();
+        }
         if self.request.count_only {
             self.is_done = true;
-            let RangeResponse { header, count, .. } = self.kv.range(&self.request)?;
+            let RangeResponse { header, count, .. } = self.kv.range(&self.rights, &self.request)?;
             return Ok(RangeResponse { header, count, ..RangeResponse::default() });
         }
         if self.limit > 0 {
             self.request.limit = self.request.limit.min(self.limit - self.keys);
         }
-        let mut part = self.kv.range(&self.request)?;
+        let mut part = self.kv.range(&self.rights, &self.request)?;
         self.pin(&part);
         let read = i64::try_from(part.kvs.len()).unwrap_or(i64::MAX);
         let before = self.keys;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
+use tokio_stream::wrappers::WatchStream as WatchChanges;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::{Status, Streaming};
 use watchful::{Batch, End, StreamItem, WatchId, WatchIds, WatchStream};
@@ -14,8 +15,10 @@ use watchful_wire::etcdserverpb::WatchRequest;
 use watchful_wire::{Events, WatchResponse};
 
 use super::fragments::{Held, Joined, Pieces, piece_end};
+use super::permitted::{Permitted, Watched, reason};
 use super::{NO_WATCH, encoded, requests};
 use crate::answers as errors;
+use crate::auth::Credentials;
 use crate::state::Shared;
 use crate::streams::Registered;
 
@@ -33,6 +36,8 @@ pub(crate) struct Answers {
     /// None once the client has said all it will; its watches go on.
     requests: Option<Streaming<WatchRequest>>,
     watches: Watches,
+    permitted: Permitted,
+    changes: WatchChanges<u64>,
     held: Held,
     refusals: VecDeque<WatchResponse>,
     dealing: Option<Dealing>,
@@ -62,6 +67,8 @@ pub(super) struct Asked {
     pub(super) created_at: Option<u64>,
     /// Whether it takes large answers in parts.
     pub(super) fragment: bool,
+    /// What it sees, where that has to be remembered.
+    pub(super) watched: Option<Watched>,
 }
 
 impl Watches {
@@ -69,15 +76,15 @@ impl Watches {
         self.asked.push_back(asked);
     }
 
-    /// The watch is there. Tells the revision to tell, if it is not the newest.
-    fn created(&mut self, id: WatchId) -> Option<u64> {
+    /// The watch is there: the oldest of those that were asked for.
+    fn created(&mut self, id: WatchId) -> Option<Asked> {
         let asked = self.asked.pop_front()?;
         match asked.fragment {
             true => self.fragment.insert(id),
             // It may be the id of one that is over.
             false => self.fragment.remove(&id),
         };
-        asked.created_at
+        Some(asked)
     }
 
     fn refused(&mut self) {
@@ -113,12 +120,17 @@ impl Answers {
         shared: Arc<Shared>,
         stream: WatchStream,
         requests: Streaming<WatchRequest>,
+        credentials: Credentials,
         peer: Option<SocketAddr>,
     ) -> Self {
         shared.counts.watch_streams.add(1);
         let stopping = Box::pin(shared.stopping.clone().cancelled_owned());
+        let permitted = Permitted::new(&shared, credentials);
+        let changes = WatchChanges::from_changes(shared.authority.changes());
         Self {
             shared,
+            permitted,
+            changes,
             stream,
             requests: Some(requests),
             watches: Watches::default(),
@@ -143,7 +155,8 @@ impl Answers {
                 Poll::Pending => return,
                 Poll::Ready(Some(Ok(request))) => {
                     let control = self.stream.control();
-                    let refused = requests::obey(&self.shared, control, &mut self.watches, request);
+                    let (watches, permitted) = (&mut self.watches, &mut self.permitted);
+                    let refused = requests::obey(&self.shared, control, watches, permitted, request);
                     self.refusals.extend(refused);
                 }
                 // A client that breaks off takes the connection's stream with it; there is nobody to tell.
@@ -156,7 +169,13 @@ impl Answers {
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<WatchResponse, Status>>> {
         self.read_requests(cx);
+        // What was there is looked at below. This is to be polled again when there is more.
+        while let Poll::Ready(Some(_)) = Pin::new(&mut self.changes).poll_next(cx) {}
         loop {
+            if let Err(status) = self.permitted.look(&self.shared, self.stream.control()) {
+                self.is_over = true;
+                return Poll::Ready(Some(Err(status)));
+            }
             if let Some(answer) = self.refusals.pop_front() {
                 return Poll::Ready(Some(Ok(answer)));
             }
@@ -190,7 +209,10 @@ impl Answers {
         match item {
             StreamItem::Created { watch, head } => {
                 self.register();
-                let revision = self.watches.created(watch).unwrap_or(head);
+                let asked = self.watches.created(watch);
+                let revision = asked.as_ref().and_then(|asked| asked.created_at).unwrap_or(head);
+                let watched = asked.and_then(|asked| asked.watched);
+                self.permitted.created(self.stream.control(), watch, watched);
                 Some(WatchResponse { created: true, ..self.answer(watch, revision) })
             }
             StreamItem::Refused { .. } => {
@@ -218,6 +240,10 @@ impl Answers {
         loop {
             let dealing = self.dealing.as_mut()?;
             if let (Some(watch), Some(pieces)) = (dealing.last, dealing.pieces.pop_front()) {
+                if self.permitted.is_denied(watch) {
+                    dealing.pieces.clear();
+                    continue;
+                }
                 return Some(self.piece(watch, pieces));
             }
             let Some(watch) = dealing.watches.next_after(dealing.last) else {
@@ -225,6 +251,9 @@ impl Answers {
                 return None;
             };
             dealing.last = Some(watch);
+            if self.permitted.is_denied(watch) && !matches!(dealing.item, Dealt::Ended(_)) {
+                continue;
+            }
             let answer = match &dealing.item {
                 Dealt::Progress(revision) => {
                     let revision = *revision;
@@ -309,12 +338,16 @@ impl Answers {
     fn ended(&mut self, watch: WatchId, end: &End) -> WatchResponse {
         self.watches.forget(watch);
         self.held.forget(watch);
+        let is_denied = self.permitted.ended(watch);
         let canceled = |revision| WatchResponse { canceled: true, ..self.answer(watch, revision) };
         let current = self.shared.store.current_revision();
         match end {
             // As in etcd, the header of this one tells no revision.
             End::Compacted { compact_revision } => {
                 WatchResponse { compact_revision: compact_revision.cast_signed(), ..canceled(0) }
+            }
+            End::Cancelled if is_denied => {
+                WatchResponse { cancel_reason: reason(&errors::permission_denied()), ..canceled(current) }
             }
             End::Cancelled => canceled(current),
             other => WatchResponse { cancel_reason: format!("watchful: {other}"), ..canceled(current) },

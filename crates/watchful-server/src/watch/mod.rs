@@ -16,6 +16,8 @@ mod encoded;
 
 mod fragments;
 
+mod permitted;
+
 mod requests;
 
 pub(crate) use answers::Answers;
@@ -55,6 +57,8 @@ impl watch_server::Watch for Watch {
     ) -> Result<Response<Self::WatchStream>, Status> {
         let peer = request.extensions().get::<Peer>().and_then(|peer| peer.address);
         let stream = self.shared.store.watch_stream(None).map_err(errors::of)?;
-        Ok(Response::new(Answers::new(Arc::clone(&self.shared), stream, request.into_inner(), peer)))
+        let credentials = self.shared.authority.credentials(request.metadata(), request.extensions());
+        let shared = Arc::clone(&self.shared);
+        Ok(Response::new(Answers::new(shared, stream, request.into_inner(), credentials, peer)))
     }
 }

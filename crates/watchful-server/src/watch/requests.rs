@@ -10,6 +10,7 @@ use watchful_wire::etcdserverpb::{WatchCreateRequest, WatchRequest};
 
 use super::NO_WATCH;
 use super::answers::{Asked, Watches};
+use super::permitted::{Permitted, reason};
 use crate::state::Shared;
 
 const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
@@ -22,11 +23,12 @@ pub(super) fn obey(
     shared: &Arc<Shared>,
     control: &WatchControl,
     watches: &mut Watches,
+    permitted: &mut Permitted,
     request: WatchRequest,
 ) -> Option<WatchResponse> {
     match request.request_union {
         Some(RequestUnion::CreateRequest(request)) => {
-            let refused = create(shared, control, watches, request).err()?;
+            let refused = create(shared, control, watches, permitted, request).err()?;
             Some(refusal(shared, refused))
         }
         Some(RequestUnion::CancelRequest(request)) => {
@@ -57,10 +59,12 @@ fn create(
     shared: &Shared,
     control: &WatchControl,
     watches: &mut Watches,
+    permitted: &mut Permitted,
     request: WatchCreateRequest,
 ) -> Result<(), String> {
     let start = u64::try_from(request.start_revision).map_err(|_| COMPACTED.to_owned())?;
     let key: &[u8] = if request.key.is_empty() { b"\0" } else { &request.key };
+    let watched = permitted.ask(shared, key, &request.range_end).map_err(|status| reason(&status))?;
     let range = KeyRange::from_etcd(key, &request.range_end).map_err(|_| EMPTY_RANGE.to_owned())?;
     let current = shared.store.current_revision();
     let options = WatchOptions::new(range)
@@ -73,7 +77,8 @@ fn create(
         id => control.watch_as(id, &options),
     };
     asked.map_err(|error| error.to_string())?;
-    watches.asked_for(Asked { created_at: (start == 0).then_some(current), fragment: request.fragment });
+    let created_at = (start == 0).then_some(current);
+    watches.asked_for(Asked { created_at, fragment: request.fragment, watched });
     Ok(())
 }
 

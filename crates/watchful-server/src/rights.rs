@@ -1,0 +1,131 @@
+//! The rights of a call: who makes it, and the state of auth that it is decided on.
+//!
+//! Every method asks for them first ([`Shared::rights`]) and then whether they suffice ([`Rights::may`]); what they are
+//! is decided in [`auth`](crate::auth) alone. A decision counts for the moment at which it takes effect: a write asks
+//! once more inside its transaction whether the state still holds, a read after it was read ([`Rights::hold`]), and a
+//! stream before each answer ([`Rights::renewed`]). So what was refused to somebody is never done after the refusal was
+//! answered, however the two crossed on their way.
+
+use std::sync::Arc;
+
+use tonic::{Request, Status};
+use watchful::{Error, Txn};
+
+use crate::answers;
+use crate::auth::{Authority, Caller, Credentials, Need, State};
+use crate::state::Shared;
+
+/// Who makes a call, and the state that it is decided on.
+#[derive(Clone, Debug)]
+pub(crate) struct Rights {
+    authority: Authority,
+    state: Arc<State>,
+    caller: Caller,
+}
+
+/// Why a write was not made.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// The store said so.
+    Store(Error),
+    /// It was not permitted.
+    Denied(Status),
+}
+
+impl Shared {
+    /// The rights of the one who makes this call.
+    ///
+    /// # Errors
+    ///
+    /// `Unauthenticated` for a token that is not valid, or no longer.
+    pub(crate) fn rights<T>(&self, request: &Request<T>) -> Result<Rights, Status> {
+        let state = self.authority.state();
+        let caller = self.authority.caller(request.metadata(), request.extensions())?;
+        Ok(Rights { authority: self.authority.clone(), state, caller })
+    }
+
+    /// The rights of the one who opened a stream, as they are now.
+    ///
+    /// # Errors
+    ///
+    /// As [`rights`](Self::rights).
+    pub(crate) fn rights_of(&self, credentials: &Credentials) -> Result<Rights, Status> {
+        let state = self.authority.state();
+        let caller = self.authority.caller_of(credentials)?;
+        Ok(Rights { authority: self.authority.clone(), state, caller })
+    }
+
+    /// Refuses a call whose maker has not what it needs.
+    pub(crate) fn require<T>(&self, request: &Request<T>, need: &Need<'_>) -> Result<(), Status> {
+        self.rights(request)?.may(need)
+    }
+}
+
+impl Rights {
+    /// Whether they suffice.
+    pub(crate) fn may(&self, need: &Need<'_>) -> Result<(), Status> {
+        self.state.may(&self.caller, need)
+    }
+
+    /// Whether they are still what they were: to be asked inside a write's transaction, and after a read.
+    pub(crate) fn hold(&self) -> Result<(), Status> {
+        if self.authority.guard(&self.state).holds() { Ok(()) } else { Err(answers::old_revision()) }
+    }
+
+    /// The same caller's rights as they are now. Whoever was let in stays in, even if a token was made before the newest
+    /// change: what counts is what the user may do.
+    pub(crate) fn renewed(&self) -> Self {
+        Self { state: self.authority.state(), caller: self.caller.as_let_in(), ..self.clone() }
+    }
+
+    /// Whether nobody was asked who they are: auth is off.
+    pub(crate) fn are_unasked(&self) -> bool {
+        !self.state.enabled
+    }
+
+    /// Whether there are keys that they do not suffice for.
+    pub(crate) fn are_limited(&self) -> bool {
+        self.may(&Need::Root).is_err()
+    }
+
+    /// Whether they suffice to read each of these keys.
+    pub(crate) fn may_read<K: AsRef<[u8]>>(&self, keys: impl IntoIterator<Item = K>) -> Result<(), Status> {
+        keys.into_iter().try_for_each(|key| self.may(&Need::Read(key.as_ref(), b"")))
+    }
+
+    /// Whether they suffice to write each of these keys.
+    pub(crate) fn may_write<K: AsRef<[u8]>>(&self, keys: impl IntoIterator<Item = K>) -> Result<(), Status> {
+        keys.into_iter().try_for_each(|key| self.may(&Need::Write(key.as_ref(), b"")))
+    }
+
+    /// Inside a transaction: whether they still hold, and suffice for the leases that it ends or puts keys on. The end of
+    /// a lease deletes what is on it, so one has to be permitted to write all of that.
+    pub(crate) fn hold_in(&self, txn: &Txn<'_, '_, '_>, leases: &[i64]) -> Result<(), Refused> {
+        self.hold()?;
+        if leases.iter().any(|lease| *lease != 0) && self.are_limited() {
+            leases.iter().try_for_each(|lease| self.may_write(txn.lease_keys(*lease)))?;
+        }
+        Ok(())
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Status> for Refused {
+    fn from(status: Status) -> Self {
+        Self::Denied(status)
+    }
+}
+
+impl From<Refused> for Status {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Store(error) => answers::of(error),
+            Refused::Denied(status) => status,
+        }
+    }
+}
