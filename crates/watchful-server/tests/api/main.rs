@@ -8,6 +8,10 @@ mod watch;
 
 mod leases;
 
+mod permissions;
+
+mod changing_permissions;
+
 mod upkeep;
 
 mod support;
