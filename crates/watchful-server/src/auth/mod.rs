@@ -44,4 +44,5 @@ pub(crate) use state::State;
 
 pub use error::OpenError;
 pub(crate) use service::Auth;
+pub(crate) use settings::BCRYPT_COST;
 pub use settings::{AuthSettings, JwtSettings, SignMethod, TokenSettings};

@@ -62,8 +62,8 @@ impl Passwords {
 
     /// Where those wait who ask from there and as this user.
     pub(super) fn lane(&self, extensions: &Extensions, name: &str) -> Lane {
-        /// Few names of one address share its part, so that one address does not take all lanes by many names.
-        const LANES_OF_AN_ADDRESS: u64 = 16;
+        /// An address has a part of the lanes, so that many names from there do not take them all.
+        const LANES_OF_AN_ADDRESS: u64 = 64;
         let address =
             extensions.get::<Peer>().and_then(|peer| peer.address).map(|address| network(address.ip()));
         let name = self.lanes.hash_one(name) % LANES_OF_AN_ADDRESS;

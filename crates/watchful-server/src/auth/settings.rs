@@ -83,7 +83,7 @@ impl Default for AuthSettings {
 }
 
 impl SignMethod {
-    const ALL: [(&'static str, Self); 12] = [
+    pub(super) const ALL: [(&'static str, Self); 12] = [
         ("HS256", Self::Hs256),
         ("HS384", Self::Hs384),
         ("HS512", Self::Hs512),

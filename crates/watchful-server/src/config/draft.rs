@@ -8,6 +8,7 @@ use watchful::Durability;
 
 use super::table::{Does, Flag, Why};
 use super::value::{self, Wrong};
+use crate::auth::AuthSettings;
 use crate::listen::ListenUrl;
 use crate::log::{LogOutput, LogSettings};
 use crate::settings::ServerSettings;
@@ -169,6 +170,23 @@ impl Draft {
     pub(crate) fn cipher_suites(&mut self, text: &str) -> Result<(), Wrong> {
         self.tls.cipher_suites = Self::words(text);
         tls::check_cipher_suites(&self.tls.cipher_suites)
+    }
+
+    /// It is about the connection, and about who a caller is.
+    pub(crate) fn client_cert_auth(&mut self, text: &str) -> Result<(), Wrong> {
+        self.tls.client_cert_auth = value::boolean(text)?;
+        self.settings.auth.client_cert_auth = self.tls.client_cert_auth;
+        Ok(())
+    }
+
+    pub(crate) fn simple_token_ttl(&mut self, text: &str) -> Result<(), Wrong> {
+        let seconds = value::number(text, 0, u32::MAX)?;
+        self.settings.auth.simple_token_ttl = match seconds {
+            // As in etcd.
+            0 => AuthSettings::default().simple_token_ttl,
+            seconds => Duration::from_secs(seconds.into()),
+        };
+        Ok(())
     }
 
     pub(crate) fn log_outputs(&mut self, text: &str) -> Result<(), Wrong> {

@@ -98,8 +98,10 @@ pub(crate) static FLAGS: &[Flag] = &[
     set(Security, "trusted-ca-file", Value("FILE"), "",
         "Who signs clients' certificates, PEM. Clients then must show one, as in etcd.",
         |draft, text| Draft::path(&mut draft.tls.client_ca, text)),
-    set(Security, "client-cert-auth", Switch, "false", "Clients must show a certificate. It needs --trusted-ca-file.",
-        |draft, text| { draft.tls.client_cert_auth = value::boolean(text)?; Ok(()) }),
+    set(Security, "client-cert-auth", Switch, "false",
+        "Clients must show a certificate, whose common name is the user of who shows no token. It needs \
+         --trusted-ca-file.",
+        Draft::client_cert_auth),
     set(Security, "client-crl-file", Value("FILE"), "", "Clients' certificates that were revoked, PEM or DER.",
         |draft, text| Draft::path(&mut draft.tls.client_crl, text)),
     set(Security, "client-cert-allowed-hostname", Value("NAME,…"), "",
@@ -116,6 +118,20 @@ pub(crate) static FLAGS: &[Flag] = &[
         |draft, text| Draft::tls_version(&mut draft.tls.version_max, text)),
     set(Security, "cipher-suites", Value("NAME,…"), "", "The cipher suites of TLS 1.2, by their IANA names. All good ones by default.",
         Draft::cipher_suites),
+
+    set(Security, "auth-token", Value("KIND,…"), "simple",
+        "What tokens are: simple, or jwt with sign-method=RS256 (or HS…, PS…, ES256, ES384, EdDSA), priv-key=FILE, \
+         pub-key=FILE and ttl=5m. Empty: none are issued.",
+        |draft, text| { draft.settings.auth.tokens = text.trim().parse()?; Ok(()) }),
+    set(Security, "auth-token-ttl", Value("SECONDS"), "300", "How long a simple token lives after its last use. 0: 300.",
+        Draft::simple_token_ttl),
+    set(Security, "bcrypt-cost", Value("COST"), "10",
+        "How much work a password's hash is, 4 to 31: one more is twice the work.",
+        |draft, text| {
+            let costs = crate::auth::BCRYPT_COST;
+            draft.settings.auth.bcrypt_cost = value::number(text, *costs.start(), *costs.end())?;
+            Ok(())
+        }),
 
     set(Logging, "log-level", Value("LEVEL"), "info", "debug, info, warn or error (panic and fatal mean error).",
         |draft, text| { draft.log.level = text.parse()?; Ok(()) }),

@@ -4,7 +4,7 @@
 use super::table::{
     Flag,
     Takes::{Duration, Switch, Value},
-    Why::{Always, Auth, Cluster, Missing, Storage},
+    Why::{Always, Cluster, Missing, Storage},
 };
 
 const TEXT: super::table::Takes = Value("…");
@@ -30,8 +30,6 @@ pub(crate) static INERT: &[Flag] = &[
     Flag::refused("discovery-fallback", TEXT, &["", "exit"], NO_PROXY),
     Flag::refused("enable-v2", Switch, &["false"], "etcd's v2 API is not served; clients must speak v3"),
     Flag::refused("enable-v2v3", TEXT, &[""], "etcd's v2 API is not served; clients must speak v3").experimental(),
-    Flag::refused("auth-token", TEXT, &["", "simple"],
-        "tokens of JWT are not issued; use simple, and note that users and roles are not there yet"),
     Flag::refused("cors", TEXT, &["", "*"], "origins are not looked at; put a proxy in front that looks at them"),
     Flag::refused("host-whitelist", TEXT, &["", "*"],
         "host names are not looked at; listen on a loopback address, or ask for client certificates"),
@@ -118,7 +116,4 @@ pub(crate) static INERT: &[Flag] = &[
     inert("enable-lease-checkpoint", Switch, Cluster).experimental(),
     inert("enable-lease-checkpoint-persist", Switch, Cluster).experimental(),
     inert("socket-reuse-address", Switch, Always),
-
-    inert("bcrypt-cost", TEXT, Auth),
-    inert("auth-token-ttl", TEXT, Auth),
 ];

@@ -57,8 +57,6 @@ pub(crate) enum Why {
     Missing,
     /// It is about something that is always so.
     Always,
-    /// It is about users and roles.
-    Auth,
 }
 
 /// Where the help text lists a flag.
@@ -90,7 +88,7 @@ impl Section {
 
 impl Why {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 5] = [Self::Cluster, Self::Storage, Self::Missing, Self::Always, Self::Auth];
+    pub(crate) const ALL: [Self; 4] = [Self::Cluster, Self::Storage, Self::Missing, Self::Always];
 
     /// The sentence at the start, after the flags' names.
     pub(crate) fn sentence(self) -> &'static str {
@@ -99,7 +97,6 @@ impl Why {
             Self::Storage => "the store has one file and no log beside it",
             Self::Missing => "there is no such thing here",
             Self::Always => "it is always so",
-            Self::Auth => "there are no users and roles yet",
         }
     }
 }

@@ -10,6 +10,8 @@ use super::*;
 use crate::log::{LogFormat, LogLevel, LogOutput};
 use crate::tls::{Certificate, ClientCertificates, TlsVersion};
 
+mod auth;
+
 fn parse(args: &[&str], env: &[(&str, &str)]) -> Result<Parsed, ConfigError> {
     let env = env.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
     Config::parse(args.iter().map(OsString::from), env)
@@ -417,10 +419,6 @@ fn what_is_not_there_is_refused() {
     }
     check_error(&["--proxy=on"], "--proxy: there is no proxy here; clients reach the one server themselves");
     check_error(&["--enable-v2"], "--enable-v2: etcd's v2 API is not served; clients must speak v3");
-    check_error(
-        &["--auth-token=jwt,pub-key=a"],
-        "--auth-token: tokens of JWT are not issued; use simple, and note that users and roles are not there yet",
-    );
     check_error(
         &["--cors=http://a.example"],
         "--cors: origins are not looked at; put a proxy in front that looks at them",

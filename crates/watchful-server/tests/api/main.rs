@@ -14,4 +14,6 @@ mod changing_permissions;
 
 mod upkeep;
 
+mod auth;
+
 mod support;
