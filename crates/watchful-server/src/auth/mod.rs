@@ -46,3 +46,6 @@ pub use error::OpenError;
 pub(crate) use service::Auth;
 pub(crate) use settings::BCRYPT_COST;
 pub use settings::{AuthSettings, JwtSettings, SignMethod, TokenSettings};
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,8 @@ mod support;
 
 mod gateway;
 
+mod auth;
+
 mod health;
 
 mod metrics;

@@ -89,11 +89,26 @@ impl Served {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        self.send(Request::builder().method(method).uri(path).body(body).unwrap()).await
+    }
+
+    /// Posts JSON with a token, as HTTP shows one.
+    pub(crate) async fn post_as(&self, token: &str, path: &str, json: &str) -> (StatusCode, Value) {
+        let body = Full::new(Bytes::copy_from_slice(json.as_bytes()));
+        let request = Request::post(path).header("authorization", token).body(body).unwrap();
+        let answer = whole(self.send(request).await).await;
+        (answer.status, serde_json::from_str(&answer.text).unwrap())
+    }
+
+    async fn send<B>(&self, mut request: Request<B>) -> Response<Incoming>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
-        let request =
-            Request::builder().method(method).uri(path).header("host", "localhost").body(body).unwrap();
+        request.headers_mut().insert("host", "localhost".parse().unwrap());
         in_time("the answer's head", sender.send_request(request)).await.unwrap()
     }
 }
