@@ -18,7 +18,7 @@ const LETTERS: &[u8; 52] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXY
 
 const LETTERS_COUNT: usize = 16;
 
-/// The most tokens at once, some 20 MB. Beyond it the user with the most loses those that were used longest ago.
+/// The most tokens at once: some 15 MB with short names, 65 MB with the longest. Beyond it the user with the most loses those that were used longest ago.
 const TOKENS_MAX: usize = 100_000;
 
 type TokenHash = [u8; 32];
