@@ -46,7 +46,7 @@ impl Lease {
         Ok(LeaseGrantResponse { header: Some(self.shared.header()), id, ttl, error: String::new() })
     }
 
-    async fn revoke(
+    pub(crate) async fn revoke(
         &self,
         rights: Rights,
         request: LeaseRevokeRequest,

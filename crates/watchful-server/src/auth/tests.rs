@@ -17,6 +17,8 @@ use super::*;
 use crate::listen::Peer;
 use crate::{Server, ServerSettings};
 
+mod stale;
+
 const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Place {

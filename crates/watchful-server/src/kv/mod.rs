@@ -50,7 +50,7 @@ impl Kv {
         if is_too_large { Err(answers::request_too_large()) } else { Ok(()) }
     }
 
-    async fn put(&self, rights: Rights, request: PutRequest) -> Result<PutResponse, Status> {
+    pub(crate) async fn put(&self, rights: Rights, request: PutRequest) -> Result<PutResponse, Status> {
         self.check_size(&request)?;
         self.shared.refuse_growth()?;
         needs::put(&rights, &request)?;
@@ -66,7 +66,7 @@ impl Kv {
         Ok(PutResponse { header, prev_kv: prev.map(Into::into) })
     }
 
-    async fn delete_range(
+    pub(crate) async fn delete_range(
         &self,
         rights: Rights,
         request: DeleteRangeRequest,
@@ -88,7 +88,7 @@ impl Kv {
         Ok(answer::delete_range(Some(self.shared.header_at(deleted.revision)), deleted.value))
     }
 
-    async fn txn(&self, rights: Rights, request: TxnRequest) -> Result<TxnResponse, Status> {
+    pub(crate) async fn txn(&self, rights: Rights, request: TxnRequest) -> Result<TxnResponse, Status> {
         if request::has_put(&request) {
             self.check_size(&request)?;
             self.shared.refuse_growth()?;
@@ -106,7 +106,7 @@ impl Kv {
         Ok(answer::txn(&self.shared, executed))
     }
 
-    fn range(&self, rights: &Rights, request: &RangeRequest) -> Result<RangeResponse, Status> {
+    pub(crate) fn range(&self, rights: &Rights, request: &RangeRequest) -> Result<RangeResponse, Status> {
         self.shared.refuse_damaged()?;
         needs::range(rights, request)?;
         let options = request::range_options(request);

@@ -1,0 +1,55 @@
+//! Rights that were decided on before users or permissions changed, used after it.
+
+use watchful_wire::etcdserverpb as pb;
+use watchful_wire::etcdserverpb::request_op::Request as Op;
+
+use super::*;
+use crate::concurrency::{Contender, delete_created_at, first};
+use crate::kv::Kv;
+use crate::lease::Lease;
+
+fn refused<T>(answer: Result<T, Status>) {
+    let Err(status) = answer else { panic!("it was done") };
+    assert_eq!(status.message(), "etcdserver: revision of auth store is old");
+}
+
+fn put(key: &'static str) -> pb::PutRequest {
+    pb::PutRequest { key: key.into(), ..pb::PutRequest::default() }
+}
+
+/// A request that was let in just before a revocation and came to the writer just after it must not be written: whether it
+/// may is asked on the way, and once more where it counts. However seldom the two cross like that, here they do.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_decided_before_a_change_is_not_done_after_it() {
+    let place = Place::new().await;
+    let shared = place.server.shared();
+    let (kv, lease) = (Kv::new(Arc::clone(shared)), Lease::new(Arc::clone(shared)));
+    let rights = || {
+        let mut request = Request::new(());
+        let token = place.authority().tokens().issue("root", 1).unwrap();
+        request.metadata_mut().insert("token", token.parse().unwrap());
+        shared.rights(&request).unwrap()
+    };
+    lease.grant(pb::LeaseGrantRequest { id: 7, ttl: 60 }).await.unwrap();
+    let stale = rights();
+    let made = kv.put(stale.clone(), put("k")).await.unwrap().header.unwrap().revision;
+    place.change_nothing_but_the_revision().await;
+
+    let range = pb::RangeRequest { key: "k".into(), ..pb::RangeRequest::default() };
+    refused(kv.range(&stale, &range));
+    refused(kv.put(stale.clone(), put("k")).await);
+    let delete = pb::DeleteRangeRequest { key: "k".into(), ..pb::DeleteRangeRequest::default() };
+    refused(kv.delete_range(stale.clone(), delete).await);
+    let success = vec![pb::RequestOp { request: Some(Op::RequestPut(put("k"))) }];
+    refused(kv.txn(stale.clone(), pb::TxnRequest { success, ..pb::TxnRequest::default() }).await);
+    refused(lease.revoke(stale.clone(), pb::LeaseRevokeRequest { id: 7 }).await);
+    refused(Contender::enter(shared, stale.clone(), "lock".into(), 7, bytes::Bytes::new()).await);
+    refused(first(shared, &stale, b"lock"));
+    let deleted = delete_created_at(&shared.store, stale.clone(), "k".into(), made.cast_unsigned()).await;
+    refused(deleted.map_err(Status::from));
+
+    let found = kv.range(&rights(), &range).unwrap();
+    assert_eq!((found.kvs.len(), found.header.unwrap().revision), (1, made), "nothing was written");
+    // Whoever waits or watches goes on, on what is so by then.
+    assert!(stale.hold().is_err() && stale.renewed().hold().is_ok());
+}
