@@ -26,13 +26,18 @@ pub(crate) enum Allowed {
 pub(crate) const ARROWS: &[Arrow] = &[
     Arrow::new("watchful-revision", &[], PURE),
     Arrow::new("watchful-backend", &[], &["tokio", "tonic"]),
+    Arrow::new("watchful-bbolt", &[], PURE),
     Arrow::new("watchful-mvcc", &["watchful-backend", "watchful-revision"], PURE),
     Arrow::new("watchful-watcher-index", &["watchful-revision"], PURE),
     Arrow::new("watchful-sync", &["watchful-revision", "watchful-watcher-index"], PURE),
     Arrow::new("watchful", &["watchful-mvcc", "watchful-revision", "watchful-sync"], &["heed", "tonic"]),
     // Its services are tonic's traits; what would serve or connect them is absent.
     Arrow::new("watchful-wire", &["watchful-revision"], &["heed", "tokio"]),
-    Arrow::new("watchful-server", &["watchful", "watchful-revision", "watchful-wire"], &["heed"]),
+    Arrow::new(
+        "watchful-server",
+        &["watchful", "watchful-bbolt", "watchful-revision", "watchful-wire"],
+        &["heed"],
+    ),
     Arrow::new("watchful-testkit", &["watchful-revision"], PURE),
     Arrow::new("watchful-differential", &["watchful-wire"], &["heed"]),
     Arrow { name: "watchful-benches", may_use: Allowed::Anything, never: &[] },

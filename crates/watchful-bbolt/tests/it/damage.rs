@@ -1,0 +1,202 @@
+//! Whatever the file holds: an answer or an error, in the time that its length allows, and never a panic.
+
+use proptest::prelude::*;
+use watchful_bbolt::{PAGE_LEN, ReadError, looks_like_bbolt};
+
+use crate::support::{Content, numbered, open, read, write};
+
+/// A file with an inline bucket, a tree of two levels, and a value of several pages.
+fn sample() -> Vec<u8> {
+    let mut content = numbered(300, b"some value");
+    content.insert(b"few".to_vec(), [(b"a".to_vec(), b"1".to_vec())].into());
+    content.insert(b"large".to_vec(), [(b"a".to_vec(), vec![1; 9000])].into());
+    write(&content)
+}
+
+fn read_all(bytes: &[u8]) -> Result<Content, ReadError> {
+    let reader = open(bytes)?;
+    reader.check()?;
+    read(&reader)
+}
+
+#[test]
+fn a_file_that_was_cut_anywhere_is_refused() {
+    let bytes = sample();
+    for len in (0..bytes.len()).step_by(128) {
+        let error = open(&bytes[..len]).unwrap_err();
+        let expected = match len {
+            0..80 => matches!(error, ReadError::NotBbolt { .. }),
+            _ => matches!(error, ReadError::CutShort { .. }),
+        };
+        assert!(expected, "{len} bytes: {error}");
+    }
+}
+
+/// A file may be cut after it was opened. With a map that would be the end of the process.
+#[test]
+fn a_file_that_is_cut_while_it_is_read_is_an_error() {
+    let bytes = sample();
+    let file = crate::support::file_of(&bytes);
+    let reader = watchful_bbolt::Reader::open(file.try_clone().unwrap()).unwrap();
+    file.set_len(3 * PAGE_LEN as u64).unwrap();
+    assert!(matches!(reader.check(), Err(ReadError::Io(_))));
+}
+
+#[test]
+fn every_flipped_bit_ends_with_an_answer() {
+    let mut bytes = sample();
+    let whole = read_all(&bytes).unwrap();
+    let mut told = 0;
+    for at in (0..bytes.len()).filter(|at| at % PAGE_LEN < 600 || at % 61 == 0) {
+        let bit = 1 << (at % 8);
+        bytes[at] ^= bit;
+        told += usize::from(read_all(&bytes).is_err());
+        bytes[at] ^= bit;
+    }
+    assert!(told > 1000, "{told} of the flips were told");
+    assert_eq!(read_all(&bytes).unwrap(), whole);
+}
+
+#[test]
+fn either_meta_will_do() {
+    let bytes = sample();
+    let whole = read_all(&bytes).unwrap();
+    for meta in [0, 1] {
+        let mut bytes = bytes.clone();
+        bytes[meta * PAGE_LEN..(meta + 1) * PAGE_LEN].fill(0xff);
+        assert_eq!(read_all(&bytes).unwrap(), whole);
+    }
+    let mut bytes = bytes;
+    bytes[..2 * PAGE_LEN].fill(0xff);
+    assert!(matches!(open(&bytes), Err(ReadError::NotBbolt { .. })));
+}
+
+#[test]
+fn other_files_are_told_by_their_beginning() {
+    assert!(looks_like_bbolt(&sample()));
+    for other in [&b""[..], b"{}", &[0; 200], &[0xff; 200]] {
+        assert!(!looks_like_bbolt(other));
+        assert!(matches!(open(other), Err(ReadError::NotBbolt { .. })));
+    }
+}
+
+/// Pages of a file, to change.
+struct Pages(Vec<u8>);
+
+impl Pages {
+    fn number(&self, at: usize, len: usize) -> usize {
+        self.0[at..at + len].iter().rev().fold(0, |all, byte| all << 8 | usize::from(*byte))
+    }
+
+    #[expect(clippy::little_endian_bytes, reason = "bbolt's numbers are little-endian")]
+    fn set(&mut self, at: usize, len: usize, number: usize) {
+        for (place, byte) in self.0[at..at + len].iter_mut().zip((number as u64).to_le_bytes()) {
+            *place = byte;
+        }
+    }
+
+    /// Where the first page with these flags begins.
+    fn find(&self, flags: usize) -> usize {
+        (0..self.0.len()).step_by(PAGE_LEN).find(|at| self.number(at + 8, 2) == flags).unwrap()
+    }
+
+    fn check_told(&self, expected: &str) {
+        let error = read_all(&self.0).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+const BRANCH: usize = 1;
+
+#[test]
+fn a_circle_ends() {
+    let mut pages = Pages(sample());
+    let branch = pages.find(BRANCH);
+    // Its first child is itself.
+    pages.set(branch + 16 + 8, 8, branch / PAGE_LEN);
+    let error = read(&open(&pages.0).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("has keys that page"), "{error}");
+    pages.check_told("it is used twice");
+}
+
+#[test]
+fn a_page_that_is_reached_twice_is_told() {
+    let mut pages = Pages(sample());
+    let branch = pages.find(BRANCH);
+    let first = pages.number(branch + 16 + 8, 8);
+    pages.set(branch + 32 + 8, 8, first);
+    let error = read(&open(&pages.0).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("has keys that page"), "{error}");
+    pages.check_told("it is used twice");
+}
+
+#[test]
+fn a_child_outside_the_file_is_told() {
+    for page in [0, 1, 9999, usize::MAX] {
+        let mut pages = Pages(sample());
+        let branch = pages.find(BRANCH);
+        pages.set(branch + 16 + 8, 8, page);
+        pages.check_told("is no page of the file");
+    }
+}
+
+#[test]
+fn a_page_that_goes_on_for_ever_is_told() {
+    let mut pages = Pages(sample());
+    let branch = pages.find(BRANCH);
+    pages.set(branch + 12, 4, 0xffff_ffff);
+    pages.check_told("it goes on behind the last page");
+    pages.set(branch + 12, 4, 0);
+    pages.set(branch + 10, 2, 0);
+    pages.check_told("a branch without children");
+    pages.set(branch + 10, 2, 0xffff);
+    pages.check_told("room for less than its 65535 elements");
+}
+
+#[test]
+fn a_page_that_is_in_use_and_free_is_told() {
+    const FREELIST: usize = 2 * PAGE_LEN;
+    let mut pages = Pages(sample());
+    pages.set(FREELIST + 10, 2, 1);
+    pages.set(FREELIST + 16, 8, 3);
+    pages.check_told("used and free");
+    pages.set(FREELIST + 16, 8, 9999);
+    pages.check_told("lists page 9999");
+    pages.set(FREELIST + 10, 2, 600);
+    pages.check_told("room for fewer free pages");
+    pages.set(FREELIST + 10, 2, 0xffff);
+    pages.check_told("room for fewer free pages");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn random_damage_ends_with_an_answer(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut bytes = sample();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        let _ = read_all(&bytes);
+    }
+
+    /// Behind two good metas: any bytes at all.
+    #[test]
+    fn random_pages_end_with_an_answer(
+        pages in prop::collection::vec(prop::collection::vec(0u8..20, 80), 1..6),
+    ) {
+        let mut bytes = sample();
+        for (at, page) in pages.iter().enumerate() {
+            let start = (3 + at) * PAGE_LEN + 8;
+            bytes[start..start + page.len()].copy_from_slice(page);
+        }
+        let _ = read_all(&bytes);
+    }
+}
