@@ -47,7 +47,7 @@ pub(crate) const META_COMPACT_SCHEDULED: &str = "compact_scheduled";
 pub(crate) const META_COMPACT_FINISHED: &str = "compact_finished";
 
 /// The handles of a store's tables.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Tables {
     pub(crate) log: Table,
     pub(crate) meta: Table,

@@ -16,7 +16,7 @@
 use std::ops::Bound;
 
 use watchful_backend::ReadTxn;
-use watchful_revision::{KeyRange, RECORD_HEADER_LEN, RecordKind, RecordRef, Revision};
+use watchful_revision::{EtcdRow, KeyRange, RecordRef, Revision};
 
 use crate::MvccError;
 use crate::format::TABLES;
@@ -154,13 +154,8 @@ impl<'a> Hashing<'a> {
     }
 
     fn add(&mut self, record: &RecordRef<'_>) {
-        let (key, len) = etcd_row_key(record);
-        let message = &record.bytes()[RECORD_HEADER_LEN..];
-        let message = match record.kind() {
-            RecordKind::Put => message,
-            RecordKind::Tombstone => &message[..key_field_len(record.key())],
-        };
-        self.hash = crc32c::crc32c_append(crc32c::crc32c_append(self.hash, &key[..len]), message);
+        let row = EtcdRow::of(record);
+        self.hash = crc32c::crc32c_append(crc32c::crc32c_append(self.hash, row.key()), row.value());
     }
 }
 
@@ -172,21 +167,4 @@ fn has_keys(inner: &Inner, at: u64) -> bool {
         walk.turn(&inner.index.read(), at, TURN_KEYS_MAX, |_, _| found = true);
     }
     found
-}
-
-/// The key under which etcd stores a row, and how long it is.
-fn etcd_row_key(record: &RecordRef<'_>) -> ([u8; 18], usize) {
-    let revision = record.revision();
-    let mut key = [0; 18];
-    key[..8].copy_from_slice(&revision.main.to_be_bytes());
-    key[8] = b'_';
-    key[9..17].copy_from_slice(&u64::from(revision.sub).to_be_bytes());
-    key[17] = b't';
-    (key, if record.kind() == RecordKind::Tombstone { 18 } else { 17 })
-}
-
-/// How many bytes the message's first field takes, which is the key: its tag, its length in groups of seven bits, itself.
-fn key_field_len(key: &[u8]) -> usize {
-    let bits = usize::BITS - (key.len() | 1).leading_zeros();
-    1 + bits.div_ceil(7) as usize + key.len()
 }

@@ -17,7 +17,8 @@
 //!   that leaves behind.
 //! - Notes ([`Txn::set_note`]) are small facts beside the keys, durable with the transaction that sets them.
 //! - [`Mvcc::hash`] is the same for the same history, and the same as etcd's.
-//! - [`Loader`] fills an empty store with a history; [`Group::apply_at`] follows another store.
+//! - [`Mvcc::export`] reads everything a store holds, of one commit; [`Loader`] fills an empty store with a history, and
+//!   [`load_store`] makes one of it. [`Group::apply_at`] follows another store.
 //!
 //! # Invariants
 //!
@@ -92,6 +93,8 @@ mod lease;
 
 mod note;
 
+mod export;
+
 mod load;
 
 mod apply;
@@ -126,6 +129,7 @@ pub use apply::Change;
 pub use check::{CheckReport, check};
 pub use compaction::Slice;
 pub use error::{CommitFailure, MvccError, Opaque};
+pub use export::Export;
 pub use group::{CommittedBatch, Group, Row, TxnOutcome};
 pub use hash::StoreHash;
 pub use history::{HistoryChunk, HistoryLimits, HistoryRow, RowView, Want};
@@ -136,8 +140,7 @@ pub use request::{
     Compare, CompareResult, CompareTarget, Deleted, OpResponse, PutOptions, RangeOptions, RangeResult,
     RequestOp, SortOrder, SortTarget, TxnRequest, TxnResponse,
 };
-
-pub use restore::restore_backup;
+pub use restore::{load_store, restore_backup};
 pub use settings::{Durability, MvccSettings};
 pub use stats::{Defragmented, MvccStats};
 pub use store::{Mvcc, OpenReport};

@@ -2,7 +2,10 @@
 //!
 //! Rows come as they were: with their revisions, versions, create revisions and leases. Revisions at or below the compact
 //! revision may be missing, as compaction has left them; above it every revision must be there, and every change in it.
-//! Everything is one transaction of the backend, so a load that is broken off has loaded nothing.
+//! A row may name a lease that is not there: history does, once the lease is over. Its key then hangs on none.
+//!
+//! Everything is one transaction of the backend, so a load that is broken off has loaded nothing. LMDB keeps its pages in
+//! memory up to 512 MiB and writes out the rest, so a load needs that at most, and the index of its keys.
 
 use parking_lot::MutexGuard;
 use watchful_backend::{BackendError, WriteTxn};
@@ -10,13 +13,13 @@ use watchful_revision::{
     KeyValueRef, LeaseId, Put, RecordKind, Revision, TooLarge, encode_put, encode_tombstone,
 };
 
-use crate::format::{self, META_COMPACT_SCHEDULED};
+use crate::format::{self, META_COMPACT_SCHEDULED, META_EPOCH};
 use crate::group::Writer;
 use crate::index::{CHANGES_MAX, KEY_LEN_MAX};
 use crate::lease::Leases;
 use crate::scan::{LogRow, LogScan, Misfit};
 use crate::store::{Inner, Mvcc};
-use crate::{CommitFailure, MvccError};
+use crate::{CommitFailure, MvccError, note};
 
 /// Where a loaded history begins and ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +51,8 @@ pub struct Loader<'m> {
     scan: LogScan,
     leases: Leases,
     buffer: Vec<u8>,
+    /// The epoch to leave in the store; none to leave it at what it is.
+    pub(crate) epoch: Option<u64>,
 }
 
 impl Mvcc {
@@ -74,12 +79,12 @@ impl Mvcc {
             return Err(refused(revision, "the newest revision is below the oldest that can be read"));
         }
         let (scan, leases) = (LogScan::new(compact_revision, 0), Leases::default());
-        Ok(Loader { inner, write, writer, plan, scan, leases, buffer: Vec::new() })
+        Ok(Loader { inner, write, writer, plan, scan, leases, buffer: Vec::new(), epoch: None })
     }
 }
 
 impl Loader<'_> {
-    /// Adds a lease. Leases come before the rows that name them.
+    /// Adds a lease.
     ///
     /// # Errors
     ///
@@ -96,12 +101,23 @@ impl Loader<'_> {
         written.map_err(|error| self.error(error))
     }
 
+    /// Adds a note.
+    ///
+    /// # Errors
+    ///
+    /// `NoteName`, `TooLarge`, or what the backend said.
+    pub fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), MvccError> {
+        note::check(name, value)?;
+        let written = self.write.put(self.inner.tables.note, name, &note::encode(name, value));
+        written.map_err(|error| self.error(error))
+    }
+
     /// Adds the next row, at `revision`.
     ///
     /// # Errors
     ///
-    /// `LoadRefused` when it does not follow the rows before it or is not a row a store writes; `LeaseNotFound`,
-    /// `EmptyKey`, `TooLarge`; or what the backend said.
+    /// `LoadRefused` when it does not follow the rows before it or is not a row a store writes; `EmptyKey`, `TooLarge`; or
+    /// what the backend said.
     pub fn row(&mut self, revision: Revision, row: &LoadRow<'_>) -> Result<(), MvccError> {
         self.check(revision, row)?;
         self.buffer.clear();
@@ -137,9 +153,6 @@ impl Loader<'_> {
                     "its version or its create revision is not one a store writes",
                 ));
             }
-            if put.lease != 0 && !self.leases.exists(put.lease) {
-                return Err(MvccError::LeaseNotFound { id: put.lease });
-            }
         }
         Ok(())
     }
@@ -157,6 +170,9 @@ impl Loader<'_> {
         let tables = self.inner.tables;
         if let Some(compact_revision) = compact_revision {
             format::write_number(&mut self.write, tables, META_COMPACT_SCHEDULED, compact_revision)?;
+        }
+        if let Some(epoch) = self.epoch {
+            format::write_number(&mut self.write, tables, META_EPOCH, epoch)?;
         }
         let (used_bytes, quota_bytes) = (self.inner.backend.used_bytes(), self.inner.settings.quota_bytes);
         let Self { inner, write, mut writer, scan, mut leases, .. } = self;

@@ -53,6 +53,23 @@ impl Mvcc {
     }
 }
 
+/// Whether this can be a note.
+pub(crate) fn check(name: &[u8], value: &[u8]) -> Result<(), MvccError> {
+    check_name(name)?;
+    if value.len() > NOTE_VALUE_BYTES_MAX {
+        let (size, size_max) = (value.len() as u64, NOTE_VALUE_BYTES_MAX as u64);
+        return Err(MvccError::TooLarge { what: "note's value, counted in bytes,", size, size_max });
+    }
+    Ok(())
+}
+
+pub(crate) fn check_name(name: &[u8]) -> Result<(), MvccError> {
+    match name.len() {
+        1..=NOTE_NAME_BYTES_MAX => Ok(()),
+        len => Err(MvccError::NoteName { len, len_max: NOTE_NAME_BYTES_MAX }),
+    }
+}
+
 /// The names from `prefix` on.
 pub(crate) fn from(prefix: &[u8]) -> (Bound<&[u8]>, Bound<&[u8]>) {
     (Bound::Included(prefix), Bound::Unbounded)

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use crate::MvccError;
-use crate::note::{self, NOTE_NAME_BYTES_MAX, NOTE_VALUE_BYTES_MAX, Note};
+use crate::note::{self, Note};
 use crate::txn::Txn;
 
 impl Txn<'_, '_> {
@@ -14,13 +14,9 @@ impl Txn<'_, '_> {
     ///
     /// # Errors
     ///
-    /// `NoteName` for a name that is empty or too long, `TooLarge` for a value above [`NOTE_VALUE_BYTES_MAX`].
+    /// `NoteName` for a name that is empty or too long, `TooLarge` for a value above [`NOTE_VALUE_BYTES_MAX`](crate::NOTE_VALUE_BYTES_MAX).
     pub fn set_note(&mut self, name: &[u8], value: &[u8]) -> Result<(), MvccError> {
-        check_name(name)?;
-        if value.len() > NOTE_VALUE_BYTES_MAX {
-            let (size, size_max) = (value.len() as u64, NOTE_VALUE_BYTES_MAX as u64);
-            return Err(MvccError::TooLarge { what: "note's value, counted in bytes,", size, size_max });
-        }
+        note::check(name, value)?;
         self.notes.insert(Bytes::copy_from_slice(name), Some(Bytes::copy_from_slice(value)));
         Ok(())
     }
@@ -31,7 +27,7 @@ impl Txn<'_, '_> {
     ///
     /// `NoteName`, or what [`note`](Self::note) answers.
     pub fn remove_note(&mut self, name: &[u8]) -> Result<bool, MvccError> {
-        check_name(name)?;
+        note::check_name(name)?;
         let was_there = self.note(name)?.is_some();
         if was_there {
             self.notes.insert(Bytes::copy_from_slice(name), None);
@@ -79,12 +75,5 @@ impl Txn<'_, '_> {
             written.map_err(|error| self.group.fail(error))?;
         }
         Ok(())
-    }
-}
-
-fn check_name(name: &[u8]) -> Result<(), MvccError> {
-    match name.len() {
-        1..=NOTE_NAME_BYTES_MAX => Ok(()),
-        len => Err(MvccError::NoteName { len, len_max: NOTE_NAME_BYTES_MAX }),
     }
 }

@@ -52,6 +52,9 @@ mod key_value;
 
 mod event;
 
+mod etcd_row;
+
+pub use etcd_row::EtcdRow;
 pub use event::{Event, EventKind};
 pub use key_range::{EmptyRange, KeyRange, RangeShape, prefix_end};
 pub use key_value::{KeyValue, KeyValueRef, MalformedKeyValue};

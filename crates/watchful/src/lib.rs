@@ -37,6 +37,7 @@
 //! - [`Store`]: open, read, write, watch. [`Settings`] has defaults that need no touching.
 //! - [`Write`]: a write, awaited or waited for. [`Txn`]: a transaction from the inside. [`TxnRequest`]: one as data.
 //! - [`View`]: the store at one revision.
+//! - [`Export`]: everything a store holds, to take elsewhere. [`load`]: a store made of a history from elsewhere.
 //! - [`Watch`] and [`WatchStream`]: one watch, or many on one outbox. [`Update`], [`Batch`], [`Event`]: what they give.
 //!   [`End`]: why one is over. [`ResumeToken`]: where to go on.
 //!
@@ -79,6 +80,10 @@ mod distribution;
 
 mod copies;
 
+mod export;
+
+mod load;
+
 mod upkeep;
 
 mod error;
@@ -105,7 +110,9 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use copies::{CheckReport, check, restore};
 pub use distribution::Distribution;
 pub use error::{Error, Other};
+pub use export::Export;
 pub use lease::LeaseStatus;
+pub use load::{Loader, load};
 pub use settings::{CompactionPolicy, Settings};
 pub use stats::Stats;
 pub use store::Store;
@@ -114,11 +121,13 @@ pub use txn::{Committed, Txn};
 pub use view::View;
 pub use watch::{Answer, Elapsed, Listed, Update, Watch, WatchControl, WatchOptions, WatchStream};
 pub use watchful_mvcc::{
-    Compare, CompareResult, CompareTarget, Defragmented, Deleted, Durability, MvccStats, NOTE_NAME_BYTES_MAX,
-    NOTE_VALUE_BYTES_MAX, Note, OpResponse, PutOptions, RangeOptions, RangeResult, RequestOp, SortOrder,
-    SortTarget, StoreHash, TxnRequest, TxnResponse,
+    Compare, CompareResult, CompareTarget, Defragmented, Deleted, Durability, LoadPlan, LoadRow, MvccStats,
+    NOTE_NAME_BYTES_MAX, NOTE_VALUE_BYTES_MAX, Note, OpResponse, PutOptions, RangeOptions, RangeResult,
+    RequestOp, SortOrder, SortTarget, StoreHash, TxnRequest, TxnResponse,
 };
-pub use watchful_revision::{Event, EventKind, KeyRange, KeyValue, LeaseId, RangeShape, Record, Revision};
+pub use watchful_revision::{
+    Event, EventKind, KeyRange, KeyValue, LeaseId, Put, RangeShape, Record, RecordKind, RecordRef, Revision,
+};
 pub use watchful_sync::{
     Batch, End, EventFilter, Gauges, Item as StreamItem, KeyRanges, LagPolicy, Refusal, Standings, StreamId,
     WatchId, WatchIds, WatcherStanding, WatcherStatus,

@@ -123,11 +123,13 @@ fn a_load_that_is_dropped_leaves_no_trace() {
     loader.lease(7, 60).unwrap();
     assert!(matches!(loader.lease(7, 60), Err(MvccError::LeaseExists { id: 7 })));
     loader.row(Revision::new(2, 0), &put("a", 2, 1)).unwrap();
-    let unknown = LoadRow::Put(Put { key: b"b", value: b"", create_revision: 2, version: 1, lease: 8 });
-    assert!(matches!(loader.row(Revision::new(2, 1), &unknown), Err(MvccError::LeaseNotFound { id: 8 })));
+    loader.note(b"n", b"1").unwrap();
+    assert!(matches!(loader.note(b"", b""), Err(MvccError::NoteName { len: 0, .. })));
+    assert!(matches!(loader.note(b"n", &vec![0; (1 << 20) + 1]), Err(MvccError::TooLarge { .. })));
     drop(loader);
     for _ in 0..2 {
         assert_eq!((store.current_revision(), store.leases().len()), (1, 0));
+        assert_eq!(store.note(b"n").unwrap(), None);
         store.reopen();
     }
     store.run("put a 1");

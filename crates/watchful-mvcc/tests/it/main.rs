@@ -21,6 +21,8 @@ mod compaction;
 
 mod doors;
 
+mod exports;
+
 mod opening;
 
 mod space;
