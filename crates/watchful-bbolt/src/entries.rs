@@ -91,6 +91,20 @@ impl<'r> Entries<'r> {
         Ok(Some(Entry { key: page.key(at), value }))
     }
 
+    /// Goes to the last element of every page, down to the leaf.
+    fn go_to_last(&mut self) -> Result<(), ReadError> {
+        while let Some(level) = self.levels.last_mut().filter(|level| level.page.count() > 0) {
+            let last = level.page.count() - 1;
+            level.next = last + 1;
+            if level.page.is_leaf() {
+                level.next = last;
+                break;
+            }
+            self.descend(last)?;
+        }
+        Ok(())
+    }
+
     /// Climbs to the leaf with the next entry.
     fn go_to_next(&mut self) -> Result<(), ReadError> {
         while let Some(level) = self.levels.last_mut() {
@@ -127,4 +141,10 @@ impl<'r> Entries<'r> {
         self.levels.push(Level { page, next: 0, end });
         Ok(())
     }
+}
+
+pub(crate) fn last_key(reader: &Reader, bucket: &Bucket) -> Result<Option<Vec<u8>>, ReadError> {
+    let mut entries = Entries::begin(reader, bucket, None)?;
+    entries.go_to_last()?;
+    Ok(entries.next()?.map(|entry| entry.key.to_vec()))
 }

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::FileExt as _;
 
 use crate::check::{self, Checked, Claims};
-use crate::entries::{Entries, Value};
+use crate::entries::{self, Entries, Value};
 use crate::error::{ReadError, damaged};
 use crate::format::{BUCKET_LEN, FIRST_PAGE, HEAD_LEN, Head, MAGIC, META_LEN, PageId, u32_at, u64_at};
 use crate::meta::{Meta, PAGE_LENS};
@@ -98,6 +98,15 @@ impl Reader {
     /// As [`Entries::next`].
     pub fn entries(&self, bucket: &Bucket) -> Result<Entries<'_>, ReadError> {
         Entries::begin(self, bucket, None)
+    }
+
+    /// The last key of a bucket; none where it is empty. Reads one page a level.
+    ///
+    /// # Errors
+    ///
+    /// As [`Entries::next`].
+    pub fn last_key(&self, bucket: &Bucket) -> Result<Option<Vec<u8>>, ReadError> {
+        entries::last_key(self, bucket)
     }
 
     /// Reads every page that is in use: that each is whole, is reached once, and is not among the free ones. It takes a bit

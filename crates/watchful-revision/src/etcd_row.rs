@@ -37,7 +37,6 @@ impl<'a> EtcdRow<'a> {
     /// The row of a record. Nothing is decoded: the stored message is what etcd would have written.
     #[must_use]
     pub fn of(record: &RecordRef<'a>) -> Self {
-        let revision = record.revision();
         let message = &record.bytes()[RECORD_HEADER_LEN..];
         let (key_len, value) = match record.kind() {
             RecordKind::Put => (KEY_LEN, message),
@@ -45,11 +44,18 @@ impl<'a> EtcdRow<'a> {
             RecordKind::Tombstone => (KEY_LEN + 1, &message[..key_field_len(record.key())]),
         };
         let mut key = [0; KEY_LEN + 1];
-        key[..8].copy_from_slice(&revision.main.to_be_bytes());
-        key[8] = SEPARATOR;
-        key[9..KEY_LEN].copy_from_slice(&u64::from(revision.sub).to_be_bytes());
+        key[..KEY_LEN].copy_from_slice(&Self::put_key(record.revision()));
         key[KEY_LEN] = TOMBSTONE;
         Self { key, key_len, value }
+    }
+
+    /// The key of a put at `revision`.
+    #[must_use]
+    pub fn put_key(revision: Revision) -> [u8; KEY_LEN] {
+        let mut key = [SEPARATOR; KEY_LEN];
+        key[..8].copy_from_slice(&revision.main.to_be_bytes());
+        key[9..].copy_from_slice(&u64::from(revision.sub).to_be_bytes());
+        key
     }
 
     /// The key.

@@ -15,7 +15,7 @@ pub struct Alarms {
 }
 
 /// The alarms there are.
-const ALL: [AlarmType; 2] = [AlarmType::Nospace, AlarmType::Corrupt];
+pub(crate) const ALL: [AlarmType; 2] = [AlarmType::Nospace, AlarmType::Corrupt];
 
 impl Alarms {
     /// The alarms that were raised when the store was closed.

@@ -24,6 +24,8 @@ mod maintenance;
 
 mod snapshot;
 
+mod etcd_snapshot;
+
 mod cluster;
 
 mod auth;
@@ -73,6 +75,7 @@ pub use alarms::Alarms;
 pub use auth::{AuthSettings, JwtSettings, OpenError, SignMethod, TokenSettings};
 pub use config::{Config, ConfigError, Parsed};
 pub use counts::{Counter, Counts, Gauge};
+pub use etcd_snapshot::{EtcdSnapshot, EtcdSnapshotError, SnapshotStatus};
 pub use http::{Answer, Front, FrontLayer, router as http_router};
 pub use listen::{Conn, ListenError, ListenUrl, ListenUrlError, Listener, Peer, bind, incoming};
 pub use log::{LogError, LogFormat, LogLevel, LogOutput, LogSettings, init as init_log};

@@ -1,11 +1,11 @@
-//! The snapshot, as it is streamed: a compacting copy of the store, then the SHA-256 of its bytes, as etcd appends it.
+//! The snapshot, as it is streamed: the store in etcd's own format, then the SHA-256 of its bytes, as etcd appends it.
 //!
-//! The copy is made first, into a file in the data folder that is gone when the stream is: so the stream is of one
-//! moment, holds no read transaction however slowly it is taken, and costs one part's memory. It is a Watchful store;
-//! `watchful restore` takes it.
+//! The file is written first, into a folder in the data folder that is gone when the stream is: so the stream is of one
+//! moment, holds no read transaction however slowly it is taken, and costs one part's memory. While it is written, one read
+//! transaction is held, and writes go on. `etcdctl snapshot restore` takes it, and so does `watchful restore`.
 
 use std::fs::{DirEntry, File};
-use std::io::{self, Read};
+use std::io::{self, BufWriter, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use tonic::Status;
 use watchful_wire::etcdserverpb::SnapshotResponse;
 
 use crate::answers;
+use crate::etcd_snapshot::{self, EtcdSnapshotError};
 use crate::state::{ETCD_VERSION, Shared};
 
 /// How many bytes a part has.
@@ -30,6 +31,9 @@ const PARTS_READY: usize = 4;
 const FOLDER_PREFIX: &str = "snapshot-";
 
 type Part = Result<SnapshotResponse, Status>;
+
+/// How many bytes are written to the file at once.
+const WRITE_BYTES: usize = 1 << 20;
 
 /// Makes a copy and streams it.
 pub(crate) async fn stream(shared: Arc<Shared>) -> Result<ReceiverStream<Part>, Status> {
@@ -69,9 +73,20 @@ struct Copy {
 
 fn copy(shared: &Shared) -> io::Result<Copy> {
     let folder = tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir_in(&shared.settings.data_dir)?;
-    let path = folder.path().join("data.mdb");
-    let bytes = shared.store.backup(&path).map_err(|error| io::Error::other(answers::chain(&error)))?;
+    let path = folder.path().join("db");
+    let out = BufWriter::with_capacity(WRITE_BYTES, File::create_new(&path)?);
+    let from =
+        etcd_snapshot::From { member_id: shared.identity.member_id, raft_term: shared.identity.raft_term };
+    let bytes = export(shared, from, out).map_err(|error| io::Error::other(answers::chain(&error)))?;
     Ok(Copy { file: File::open(path)?, bytes, folder })
+}
+
+fn export(
+    shared: &Shared,
+    from: etcd_snapshot::From,
+    out: BufWriter<File>,
+) -> Result<u64, EtcdSnapshotError> {
+    etcd_snapshot::write(&shared.store.export()?, from, out)
 }
 
 fn send(copy: Copy, parts: &mpsc::Sender<Part>) -> io::Result<()> {

@@ -10,6 +10,11 @@ fn check_round_trip(content: &Content) {
     check_branches(&bytes);
     let reader = open(&bytes).unwrap();
     assert_eq!(read(&reader).unwrap(), *content);
+    for (name, entries) in content {
+        let bucket = reader.bucket(name).unwrap().unwrap();
+        let last = entries.last_key_value().map(|(key, _)| key.clone());
+        assert_eq!(reader.last_key(&bucket).unwrap(), last);
+    }
     let checked = reader.check().unwrap();
     assert_eq!(checked.pages * PAGE_LEN as u64, bytes.len() as u64);
     assert_eq!((checked.free_pages, checked.other_pages), (0, 0), "every page is reached");
