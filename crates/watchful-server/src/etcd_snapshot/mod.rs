@@ -25,6 +25,9 @@ mod alarm;
 
 mod error;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::EtcdSnapshotError;
 pub use read::EtcdSnapshot;
 pub use status::SnapshotStatus;

@@ -49,6 +49,12 @@ impl EtcdSnapshot {
         self.reader.bytes()
     }
 
+    /// The newest main revision; at least 1.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.plan.current_revision
+    }
+
     fn read_meta(&mut self) -> Result<(), EtcdSnapshotError> {
         let (mut compact_revision, mut raft_term) = (None, 0);
         self.each(bucket::META, |key, value| {

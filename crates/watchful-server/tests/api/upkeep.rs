@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 use tonic::Code;
+use watchful_server::EtcdSnapshot;
 use watchful_wire::etcdserverpb::alarm_request::AlarmAction;
 use watchful_wire::etcdserverpb::{
     AlarmRequest, AlarmType, CompactionRequest, DefragmentRequest, HashKvRequest, LeaseGrantRequest,
@@ -58,7 +59,7 @@ async fn the_alarm_stays_until_it_is_disarmed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_snapshot_is_a_store_with_its_hash_behind_it() {
+async fn a_snapshot_is_an_etcds_with_its_hash_behind_it() {
     let server = TestServer::start().await;
     for number in 0..200 {
         server.put(&format!("key/{number}"), vec![b'v'; 3_000]).await;
@@ -71,13 +72,15 @@ async fn a_snapshot_is_a_store_with_its_hash_behind_it() {
         remaining = part.remaining_bytes;
     }
     assert_eq!(remaining, 0);
-    let (store, trailer) = file.split_at(file.len() - Sha256::output_size());
-    assert_eq!(Sha256::digest(store).as_slice(), trailer);
+    let (content, trailer) = file.split_at(file.len() - Sha256::output_size());
+    assert_eq!(Sha256::digest(content).as_slice(), trailer);
 
     let folder = tempfile::tempdir().unwrap();
-    let (backup, restored) = (folder.path().join("backup"), folder.path().join("restored"));
-    std::fs::write(&backup, store).unwrap();
-    watchful::restore(&backup, &restored).unwrap();
+    let (saved, restored) = (folder.path().join("saved"), folder.path().join("restored"));
+    std::fs::write(&saved, &file).unwrap();
+    let snapshot = EtcdSnapshot::open(std::fs::File::open(&saved).unwrap()).unwrap();
+    assert_eq!((snapshot.revision(), snapshot.bytes()), (201, content.len() as u64));
+    snapshot.restore(&restored).unwrap();
     let copy = watchful::Store::open(&restored, watchful::Settings::default()).unwrap();
     assert_eq!(copy.get("key/199").unwrap().unwrap().value(), vec![b'v'; 3_000]);
     let leftovers: Vec<_> = std::fs::read_dir(&server.server.shared().settings.data_dir)

@@ -15,4 +15,6 @@ mod services;
 
 mod clients;
 
+mod moving;
+
 mod trials;

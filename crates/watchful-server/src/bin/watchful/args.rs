@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::server::Endpoint;
-use crate::{compact, del, duration, get, lease, offline, put, snapshot, txn, watch, watchers};
+use crate::{check, compact, del, duration, get, lease, put, restore, snapshot, txn, watch, watchers};
 
 const SERVER_HELP: &str = "\
 Server:
@@ -99,8 +99,8 @@ pub(crate) enum Command {
     Status,
     Watchers(watchers::WatchersArgs),
     Snapshot(snapshot::SnapshotArgs),
-    Check(offline::CheckArgs),
-    Restore(offline::RestoreArgs),
+    Check(check::CheckArgs),
+    Restore(restore::RestoreArgs),
 }
 
 /// Which half of the program is meant.
@@ -193,6 +193,8 @@ mod tests {
         check_mistake("get a --rev x", "invalid value 'x'");
         check_mistake("get a --timeout 5x", "invalid value '5x'");
         check_mistake("get a --endpoint ftp://h", "http://HOST:PORT or https://HOST:PORT");
+        check_mistake("restore --data-dir d", "<FILE>");
+        check_mistake("restore f --from-etcd f --data-dir d", "cannot be used with");
         check_mistake("lease revoke xyz", "hexadecimal");
     }
 

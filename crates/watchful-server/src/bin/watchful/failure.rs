@@ -51,6 +51,20 @@ pub(crate) fn deepest(error: &dyn StdError) -> String {
     error.to_string()
 }
 
+/// An error with its causes, as one line.
+pub(crate) fn with_causes(error: &dyn StdError) -> String {
+    let mut told = error.to_string();
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        let source_told = source.to_string();
+        if !told.contains(&source_told) {
+            told = format!("{told}: {source_told}");
+        }
+        cause = source;
+    }
+    told
+}
+
 fn said(status: &Status) -> String {
     match status.message() {
         "" => format!("the server answered {:?} and no reason", status.code()),

@@ -28,7 +28,11 @@ mod status;
 
 mod snapshot;
 
-mod offline;
+mod check;
+
+mod restore;
+
+mod snapshot_file;
 
 mod watchers;
 
@@ -117,7 +121,7 @@ async fn command(cli: Cli, out: &mut Output<'_>) -> Result<(), Failure> {
         Command::Status => status::run(&Server::connect(&to).await?, out).await,
         Command::Watchers(args) => watchers::run(&args, &Server::connect(&to).await?, out).await,
         Command::Snapshot(args) => snapshot::run(args, &Server::connect(&to).await?, out).await,
-        Command::Check(args) => offline::check(&args, out),
-        Command::Restore(args) => offline::restore(&args, out),
+        Command::Check(args) => check::run(&args, out),
+        Command::Restore(args) => restore::run(&args, out),
     }
 }

@@ -22,8 +22,8 @@ use crate::server::Server;
 /// The length of the SHA-256 at a snapshot's end.
 pub(crate) const TRAILER_LEN: usize = 32;
 
-const HELP: &str = r#"It is written to FILE.part, checked, and then takes the place of FILE. `watchful restore` makes a data
-folder of it, and `watchful check` tells its revision.
+const HELP: &str = r#"It is written to FILE.part, checked, and then takes the place of FILE. It has etcd's own format:
+`watchful restore` and `etcdctl snapshot restore` make a data folder of it, and `watchful check` tells its revision.
 JSON: {"file":FILE,"bytes":20512,"version":"3.6.0","sha256":HEX}
   The version is there only where the server tells it; an old etcd does not."#;
 

@@ -1,6 +1,6 @@
-//! `compaction`, `defrag`, `alarm` and `snapshot`.
+//! `compaction`, `defrag`, `alarm` and `snapshot save`.
 //!
-//! Not here: `snapshot status` and `restore`, which read the file themselves and know etcd's own format only.
+//! Not here: `snapshot status` and `restore`, which read the file themselves: see `moving`.
 
 use super::server_and_etcdctl;
 use crate::support::{Etcdctl, Process, Server};

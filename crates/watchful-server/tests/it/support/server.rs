@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::peers::peer;
-use super::process::{Ended, Process};
+use super::process::{DEADLINE, Ended, Process};
 
 const AGAINST: &str = "WATCHFUL_TESTS_AGAINST";
 
@@ -69,14 +69,48 @@ impl Server {
         Some(Self::launch(Kind::Etcd, peer("etcd")?, arguments))
     }
 
+    /// Watchful on what a snapshot holds.
+    pub(crate) fn watchful_of(snapshot: &Path) -> Self {
+        Self::watchful_of_at(snapshot, 0)
+    }
+
+    /// The same, on a port that somebody else had.
+    pub(crate) fn watchful_of_at(snapshot: &Path, port: u16) -> Self {
+        let mut server = Self::stopped(Kind::Watchful, env!("CARGO_BIN_EXE_watchful").into(), &[]);
+        server.port = port;
+        let mut restore = clean(&server.program);
+        restore.args(["restore", "--from-etcd"]).arg(snapshot).arg("--data-dir").arg(server.data_dir());
+        succeed(&mut restore);
+        server.start_again();
+        server
+    }
+
+    /// A real etcd on what a snapshot holds; none where there is none, which has then been said.
+    pub(crate) fn etcd_of(snapshot: &Path) -> Option<Self> {
+        let mut server = Self::stopped(Kind::Etcd, peer("etcd")?, &[]);
+        let mut restore = clean(&peer("etcdctl")?);
+        restore.env("ETCDCTL_API", "3").args(["snapshot", "restore"]).arg(snapshot);
+        succeed(restore.arg("--data-dir").arg(server.data_dir()));
+        server.start_again();
+        Some(server)
+    }
+
     fn launch(kind: Kind, program: PathBuf, arguments: &[&str]) -> Self {
+        let mut server = Self::stopped(kind, program, arguments);
+        server.start_again();
+        server
+    }
+
+    fn stopped(kind: Kind, program: PathBuf, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let folder = tempfile::tempdir().unwrap();
         // etcd talks to itself at the address it was told, so it needs one that is no 0.
         let port = if kind == Kind::Etcd { free_port() } else { 0 };
-        let mut server = Self { kind, program, arguments, folder, port, process: None };
-        server.start_again();
-        server
+        Self { kind, program, arguments, folder, port, process: None }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Starts a stopped server: the same folder, the same port.
@@ -145,6 +179,12 @@ impl Server {
         process.signal(Signal::TERM);
         process.finish()
     }
+}
+
+/// Runs a command that must succeed, however large what it works on is.
+fn succeed(command: &mut Command) {
+    let ended = Process::spawn(command).finish_within(10 * DEADLINE);
+    assert!(ended.status.success(), "{command:?} failed: {ended:#?}");
 }
 
 /// The port that a line tells. This is the one place that knows how the programs say that they are ready.
