@@ -8,6 +8,8 @@ use watchful_wire::etcdserverpb::{
 use watchful_wire::mvccpb::Event;
 use watchful_wire::{WatchResponse, etcdserverpb::response_op::Response};
 
+use crate::auth::AuthAnswer;
+
 /// One answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
@@ -25,6 +27,7 @@ pub(crate) enum Answer {
     /// Members, by what a client may rely on.
     Members(Members),
     HashKv(HashKvResponse),
+    Auth(AuthAnswer),
     /// A watch was made or refused.
     Watch(WatchResponse),
     /// What a watch was given.

@@ -12,6 +12,9 @@ use crate::answer::{Answer, Delivery};
 use crate::request::{Request, Standing, Watches};
 use crate::run::Exchange;
 
+/// The key of the watch whose user loses its permission.
+pub(crate) const WATCHED: &str = "watched";
+
 /// A difference that is meant to be, or that the etcd at hand has and a later one has not.
 #[derive(Debug)]
 pub(crate) struct Known {

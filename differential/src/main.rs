@@ -13,6 +13,7 @@
 //! - [`workload`] makes the [`step`]s of a seed; their revisions are [`tokens`], told when they run.
 //! - [`run`] asks both [`side`]s, waits until every watch was given what it is [`owed`], and compares.
 //! - [`scenes`] are the steps that take more than one request.
+//! - [`caller`] and [`auth`] are who asks, and the calls about users.
 //! - [`program`] starts and ends the servers, [`stream`] reads watches with [`patience`], [`leases`] names leases.
 //! - [`shrink`] and [`show`] are for what was found.
 #![forbid(unsafe_code)]
@@ -24,6 +25,10 @@ mod keys;
 mod step;
 
 mod tokens;
+
+mod caller;
+
+mod auth;
 
 mod request;
 
@@ -85,6 +90,9 @@ struct Arguments {
     /// Steps of each workload
     #[arg(long, default_value_t = 2000)]
     steps: usize,
+    /// With users in every seed, not only in every third
+    #[arg(long)]
+    users: bool,
     /// Go on after a difference, in the same workload and with further seeds
     #[arg(long)]
     keep_going: bool,
@@ -150,7 +158,7 @@ async fn play(arguments: &Arguments) -> Result<usize, Failure> {
     let mut failed = 0;
     for seed in arguments.seed.map_or(arguments.seeds.clone(), |seed| seed..seed + 1) {
         let start = Instant::now();
-        let steps = workload::steps(seed, arguments.steps);
+        let steps = workload::steps(seed, arguments.steps, arguments.users || workload::has_users(seed));
         let options = Options { keep_going: arguments.keep_going, transcript: arguments.transcript };
         let report = run::run(&pair, &steps, options).await?;
         print!("{}", show::transcript(&pair, &report));

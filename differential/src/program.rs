@@ -19,6 +19,9 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How often a start is tried: between finding a free port and its use by the program, somebody else may take it.
 const STARTS_MAX: usize = 5;
 
+/// What etcd is started with. Hashes of passwords cost as little as they may: many are made.
+pub(crate) const ETCD_FLAGS: &[&str] = &["--log-level", "error", "--bcrypt-cost", "4"];
+
 /// How to start a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
@@ -42,11 +45,11 @@ pub(crate) struct Running {
 
 impl Program {
     pub(crate) fn etcd(path: &Path) -> Self {
-        Self { name: "etcd", path: path.to_owned(), has_peers: true, flags: &["--log-level", "error"] }
+        Self { name: "etcd", path: path.to_owned(), has_peers: true, flags: ETCD_FLAGS }
     }
 
     pub(crate) fn watchful(path: &Path) -> Self {
-        Self { name: "watchful", path: path.to_owned(), has_peers: false, flags: &[] }
+        Self { name: "watchful", path: path.to_owned(), has_peers: false, flags: &["--bcrypt-cost", "4"] }
     }
 
     /// Starts it, and waits until it answers.

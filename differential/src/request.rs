@@ -9,6 +9,7 @@ use watchful_wire::etcdserverpb::{
     PutRequest, RangeRequest, TxnRequest, WatchCreateRequest,
 };
 
+use crate::auth::AuthCall;
 use crate::terse::terse;
 
 /// One request. Leases that a server chooses go by the names of [`crate::leases`], because each server chooses its own.
@@ -34,6 +35,7 @@ pub(crate) enum Request {
     MemberPromote(MemberPromoteRequest),
     MoveLeader(MoveLeaderRequest),
     HashKv(HashKvRequest),
+    Auth(AuthCall),
     Watch {
         stream: usize,
         create: WatchCreateRequest,

@@ -1,5 +1,7 @@
 //! How each step is played: one request, or a few that depend on each other's answers, as clients send them.
 
+mod users;
+
 use bytes::Bytes;
 use tokio::time::{Duration, Instant};
 use watchful_wire::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
@@ -34,7 +36,15 @@ const EXPIRED_WITHIN: Duration = Duration::from_secs(30);
 pub(crate) async fn play(run: &mut Run, step: &Step) {
     match step.clone() {
         Step::Ask(Request::Watch { stream, create }) => run.watch(stream, create).await,
+        Step::Ask(Request::Auth(call)) => run.auth(call).await,
         Step::Ask(request) => drop(run.ask(request).await),
+        Step::As { caller, step } => {
+            let before = run.act_as(caller);
+            Box::pin(play(run, &step)).await;
+            run.act_as(before);
+        }
+        Step::LogIn { user, right } => run.log_in(user, right).await,
+        Step::WatchUntilRevoked => users::watch_until_revoked(run).await,
         Step::Cancel { stream, nth } => run.cancel(stream, nth).await,
         Step::Progress { stream } => run.progress(stream).await,
         Step::CloseStream { stream } => run.close_stream(stream),

@@ -2,6 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
+use crate::caller::Caller;
 use crate::run::{Exchange, Pair, Report};
 use crate::terse::{lines, terse};
 
@@ -13,7 +14,7 @@ const LINE_MAX: usize = 4000;
 
 /// A difference: the request, and where the answers part.
 pub(crate) fn difference(pair: &Pair, exchange: &Exchange) -> String {
-    let mut text = format!("step {}: {}\n", exchange.step, cut(&exchange.request.to_string()));
+    let mut text = format!("step {}: {}\n", exchange.step, asked(exchange));
     let [first, second] = exchange.answers.each_ref().map(lines);
     let head = first.iter().zip(&second).take_while(|(one, other)| one == other).count();
     let tail_max = first.len().min(second.len()) - head;
@@ -25,6 +26,16 @@ pub(crate) fn difference(pair: &Pair, exchange: &Exchange) -> String {
     push(&mut text, '-', &first[head..first.len() - tail]);
     push(&mut text, '+', &second[head..second.len() - tail]);
     text
+}
+
+/// The request, and who asked where that is somebody.
+fn asked(exchange: &Exchange) -> String {
+    let request = cut(&exchange.request.to_string());
+    match exchange.caller {
+        Caller::Nobody => request,
+        Caller::User(name) => format!("{name}: {request}"),
+        Caller::Stranger => format!("with a wrong token: {request}"),
+    }
 }
 
 fn push(text: &mut String, mark: char, lines: &[String]) {
@@ -40,7 +51,7 @@ fn push(text: &mut String, mark: char, lines: &[String]) {
 pub(crate) fn transcript(pair: &Pair, report: &Report) -> String {
     let mut text = String::new();
     for exchange in &report.transcript {
-        let _ = writeln!(text, "{:>3}  {}", exchange.step, cut(&exchange.request.to_string()));
+        let _ = writeln!(text, "{:>3}  {}", exchange.step, asked(exchange));
         let [first, second] = exchange.answers.each_ref().map(|answer| cut(&terse(answer)));
         let known = exchange.known.map(|id| format!("  (known: {id})")).unwrap_or_default();
         if first == second && exchange.answers[0] == exchange.answers[1] {

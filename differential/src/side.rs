@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::time::Duration;
 
-use tonic::transport::Channel;
 use tonic::{Response, Status};
+use watchful_wire::etcdserverpb::auth_client::AuthClient;
 use watchful_wire::etcdserverpb::cluster_client::ClusterClient;
 use watchful_wire::etcdserverpb::kv_client::KvClient;
 use watchful_wire::etcdserverpb::lease_client::LeaseClient;
@@ -16,6 +16,8 @@ use watchful_wire::etcdserverpb::{
 
 use crate::Failure;
 use crate::answer::{Answer, Members, anonymous, anonymous_txn};
+use crate::auth;
+use crate::caller::{Bearer, Called, Caller, Tokens};
 use crate::leases::LeaseNames;
 use crate::patience::{OutOfPatience, Patience};
 use crate::program::{Program, Running};
@@ -29,10 +31,16 @@ pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 pub(crate) struct Side {
     pub(crate) name: &'static str,
     pub(crate) running: Running,
-    kv: KvClient<Channel>,
-    lease: LeaseClient<Channel>,
-    cluster: ClusterClient<Channel>,
-    maintenance: MaintenanceClient<Channel>,
+    kv: KvClient<Called>,
+    lease: LeaseClient<Called>,
+    cluster: ClusterClient<Called>,
+    maintenance: MaintenanceClient<Called>,
+    auth: AuthClient<Called>,
+    /// What the clients send with each request.
+    bearer: Bearer,
+    tokens: Tokens,
+    /// Who asks.
+    pub(crate) caller: Caller,
     names: LeaseNames,
     streams: HashMap<usize, WatchStream>,
 }
@@ -40,15 +48,20 @@ pub(crate) struct Side {
 impl Side {
     pub(crate) async fn start(program: &Program) -> Result<Self, Failure> {
         let running = program.start().await?;
-        let channel = || running.channel.clone();
+        let bearer = Bearer::default();
+        let called = || Called::new(running.channel.clone(), bearer.clone());
         Ok(Self {
             name: program.name,
-            kv: KvClient::new(channel()).max_decoding_message_size(usize::MAX),
-            lease: LeaseClient::new(channel()),
-            cluster: ClusterClient::new(channel()),
-            maintenance: MaintenanceClient::new(channel()),
+            kv: KvClient::new(called()).max_decoding_message_size(usize::MAX),
+            lease: LeaseClient::new(called()),
+            cluster: ClusterClient::new(called()),
+            maintenance: MaintenanceClient::new(called()),
+            auth: AuthClient::new(called()),
+            tokens: Tokens::default(),
+            caller: Caller::Nobody,
             names: LeaseNames::default(),
             streams: HashMap::new(),
+            bearer,
             running,
         })
     }
@@ -57,6 +70,7 @@ impl Side {
     pub(crate) async fn ask(&mut self, request: &Request) -> Answer {
         let chosen = matches!(request, Request::LeaseGrant(grant) if grant.id == 0);
         let asked = self.names.with_ids(request.clone());
+        self.bearer.set(self.tokens.of(self.caller));
         let answer = match Patience::new(ANSWER_WITHIN).wait(self.dispatch(asked)).await {
             Ok(answer) => answer,
             Err(OutOfPatience) => Answer::Late { waited_for: format!("an answer, {ANSWER_WITHIN:?}") },
@@ -71,14 +85,30 @@ impl Side {
         self.names.with_names(answer)
     }
 
-    /// The stream that a workload calls `stream`; opened when it is first asked for.
+    /// Takes note that the other server is asked this, and this one is not.
+    pub(crate) fn pass_over(&mut self, request: &Request) {
+        if matches!(request, Request::LeaseGrant(grant) if grant.id == 0) {
+            self.names.name_chosen(None);
+        }
+    }
+
+    /// The stream that a workload calls `stream`; opened when it is first asked for, by whoever asks then.
     pub(crate) fn stream(&mut self, stream: usize) -> &mut WatchStream {
-        let channel = &self.running.channel;
-        self.streams.entry(stream).or_insert_with(|| WatchStream::open(channel.clone()))
+        let (channel, token) = (&self.running.channel, self.tokens.of(self.caller));
+        self.streams.entry(stream).or_insert_with(|| {
+            let bearer = Bearer::default();
+            bearer.set(token);
+            WatchStream::open(Called::new(channel.clone(), bearer))
+        })
     }
 
     pub(crate) fn close_stream(&mut self, stream: usize) {
         self.streams.remove(&stream);
+    }
+
+    /// Closes all streams but those to keep.
+    pub(crate) fn close_streams(&mut self, keep: impl Fn(usize) -> bool) {
+        self.streams.retain(|stream, _| keep(*stream));
     }
 
     /// What the watch was given since this was last asked.
@@ -117,6 +147,7 @@ impl Side {
                 self.stream(stream).progress(watches == Watches::Synced).await
             }
             Request::Delivered { stream, watch_id, .. } => self.take_delivered(stream, watch_id),
+            Request::Auth(call) => plain(auth::call(&mut self.auth, &mut self.tokens, call).await),
             other => self.dispatch_cluster(other).await,
         }
     }
@@ -258,6 +289,7 @@ fn plain(mut answer: Answer) -> Answer {
         Answer::Alarm(inner) => anonymous(&mut inner.header),
         Answer::Members(inner) => anonymous(&mut inner.header),
         Answer::HashKv(inner) => anonymous(&mut inner.header),
+        Answer::Auth(inner) => anonymous(&mut inner.header),
         _ => {}
     }
     answer

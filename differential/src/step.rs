@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use watchful_wire::etcdserverpb::WatchCreateRequest;
 
+use crate::caller::Caller;
 use crate::request::Request;
 
 /// One step of a workload. It stands by itself, so that any other may be left out while a failing workload shrinks:
@@ -11,6 +12,18 @@ use crate::request::Request;
 pub(crate) enum Step {
     /// One request.
     Ask(Request),
+    /// A step of this one.
+    As {
+        caller: Caller,
+        step: Box<Step>,
+    },
+    /// Asks for a token, with the user's password or a wrong one.
+    LogIn {
+        user: &'static str,
+        right: bool,
+    },
+    /// A watch that its user was permitted, which goes on while the permission is taken away.
+    WatchUntilRevoked,
     /// Cancels a watch of the stream, the `nth` that was ever made; one that never was where there is none.
     Cancel {
         stream: usize,

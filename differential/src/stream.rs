@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 use watchful_wire::WatchResponse;
 use watchful_wire::etcdserverpb::watch_client::WatchClient;
@@ -16,6 +15,7 @@ use watchful_wire::etcdserverpb::{
 };
 
 use crate::answer::{Answer, Delivery, anonymous, deliveries};
+use crate::caller::Called;
 use crate::patience::{OutOfPatience, Patience};
 
 /// The id of answers that are for no watch: refusals, and progress that was asked for.
@@ -52,7 +52,7 @@ impl Drop for WatchStream {
 }
 
 impl WatchStream {
-    pub(crate) fn open(channel: Channel) -> Self {
+    pub(crate) fn open(channel: Called) -> Self {
         let (requests, asked) = mpsc::channel(INBOX);
         let (answers, inbox) = mpsc::channel(INBOX);
         let reader = tokio::spawn(read(channel, ReceiverStream::new(asked), answers));
@@ -234,7 +234,7 @@ impl WatchStream {
 
 /// Reads a stream for as long as somebody wants its answers.
 async fn read(
-    channel: Channel,
+    channel: Called,
     asked: ReceiverStream<WatchRequest>,
     answers: mpsc::Sender<Result<WatchResponse, Status>>,
 ) {

@@ -1,0 +1,258 @@
+//! Where etcd 3.4.23 lets somebody do what 3.6 refuses.
+//!
+//! Asked the same, the stores would part ways: one has done it, the other has not. So the reference is asked for each part
+//! that it should look at by itself, in a request in which it does look. What it refuses the part with is what the whole
+//! has to be refused with, and only the subject is asked the whole.
+
+use watchful_wire::etcdserverpb::request_op::Request as Operation;
+use watchful_wire::etcdserverpb::{
+    AuthRoleGrantPermissionRequest, DeleteRangeRequest, LeaseTimeToLiveRequest, PutRequest, RangeRequest,
+    RequestOp, TxnRequest,
+};
+
+use tonic::Code;
+
+use super::Run;
+use crate::answer::Answer;
+use crate::auth::AuthCall;
+use crate::caller::{Caller, ROOT};
+use crate::request::Request;
+
+/// The etcd that this is about.
+const ETCD: &str = "3.4.23";
+
+/// How a request has to be refused, and what docs/COMPATIBILITY.md calls that.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    id: &'static str,
+    answer: Answer,
+}
+
+impl Run {
+    /// How the request has to be refused, where the reference would not refuse it.
+    pub(super) async fn stricter(&mut self, request: &Request) -> Option<Refusal> {
+        if self.known.is_empty() || self.sides[0].running.version != ETCD {
+            return None;
+        }
+        if let Request::Auth(AuthCall::RoleGrantPermission(grant)) = request {
+            let answer = self.refusal_of_grant(grant).await?;
+            return Some(Refusal { id: "grant-of-no-range", answer });
+        }
+        if !self.users.enabled || self.caller == Caller::User(ROOT) {
+            return None;
+        }
+        let (id, answer) = match request {
+            Request::Txn(txn) => ("txn-parts-without-permission", self.refusal_of_parts(txn).await?),
+            Request::MoveLeader(_) => ("move-leader-without-permission", self.refusal_of_ruling().await?),
+            Request::LeaseGrant(_) | Request::LeaseRevoke(_) | Request::MemberList(_) | Request::Alarm(_) => {
+                ("calls-by-nobody", self.refusal_of_nobody().await?)
+            }
+            Request::LeaseKeepAlive(_) | Request::LeaseTimeToLive(_) | Request::LeaseLeases(_) => {
+                match self.refusal_of_nobody().await {
+                    Some(answer) => ("calls-by-nobody", answer),
+                    None => ("leases-without-permission", self.refusal_of_lease(request).await?),
+                }
+            }
+            _ => return None,
+        };
+        Some(Refusal { id, answer })
+    }
+
+    /// Asks only the subject. Where it has another reason to refuse, the reference has to have it too.
+    pub(super) async fn ask_stricter(&mut self, request: Request, refusal: Refusal) -> [Answer; 2] {
+        let second = self.sides[1].ask(&request).await;
+        if second != refusal.answer && matches!(second, Answer::Refused { .. }) {
+            let first = self.sides[0].ask(&request).await;
+            self.learn(&request, &first);
+            return self.compare(request, [first, second]);
+        }
+        self.sides[0].pass_over(&request);
+        if second == refusal.answer {
+            *self.report.known.entry(refusal.id).or_default() += 1;
+        }
+        self.compare(request, [refusal.answer, second])
+    }
+
+    /// A permission for no key at all: whoever may not grant is told that.
+    async fn refusal_of_grant(&mut self, grant: &AuthRoleGrantPermissionRequest) -> Option<Answer> {
+        let message = match &grant.perm {
+            None => "etcdserver: permission not given",
+            Some(perm) if is_range(&perm.key, &perm.range_end) => return None,
+            Some(_) => "etcdserver: invalid auth management",
+        };
+        let invalid = Answer::Refused { code: Code::InvalidArgument, message: message.to_owned() };
+        Some(if self.users.enabled { self.refusal_of_ruling().await.unwrap_or(invalid) } else { invalid })
+    }
+
+    /// What the reference says to who asks for something that root alone may do.
+    async fn refusal_of_ruling(&mut self) -> Option<Answer> {
+        self.refused(Request::Auth(AuthCall::UserList)).await
+    }
+
+    /// What the reference says where nobody is known to ask.
+    async fn refusal_of_nobody(&mut self) -> Option<Answer> {
+        self.refused(read(b"probe", b"")).await.filter(|answer| !is_denied(answer))
+    }
+
+    /// The keys of a lease, or of all of them, are written or read by whoever asks about it.
+    async fn refusal_of_lease(&mut self, request: &Request) -> Option<Answer> {
+        match request {
+            Request::LeaseKeepAlive(keep) => self.refusal_of_keys(keep.id, write).await,
+            Request::LeaseTimeToLive(ask) if ask.keys => self.refusal_of_keys(ask.id, |key| read(key, b"")).await,
+            Request::LeaseLeases(_) => {
+                let Answer::LeaseLeases(all) = self.sides[0].ask(request).await else { return None };
+                for lease in all.leases {
+                    let refused = self.refusal_of_keys(lease.id, |key| read(key, b"")).await;
+                    if refused.is_some() {
+                        return refused;
+                    }
+                }
+                None
+            }
+            _ => None,
+        }
+    }
+
+    async fn refusal_of_keys(&mut self, id: i64, part: impl Fn(&[u8]) -> Request) -> Option<Answer> {
+        let ask = Request::LeaseTimeToLive(LeaseTimeToLiveRequest { id, keys: true });
+        let Answer::LeaseTimeToLive(told) = self.sides[0].ask(&ask).await else { return None };
+        self.first_refusal(told.keys.iter().map(|key| part(key)).collect()).await
+    }
+
+    /// What is nested, and what the leases and the values before of puts need, is looked at since 3.5 only.
+    async fn refusal_of_parts(&mut self, txn: &TxnRequest) -> Option<Answer> {
+        let mut parts = Parts::default();
+        parts.add(txn, false);
+        let refused = self.first_refusal(parts.requests).await;
+        if refused.is_some() {
+            return refused;
+        }
+        for lease in parts.leases {
+            let refused = self.refusal_of_keys(lease, write).await;
+            if refused.is_some() {
+                return refused;
+            }
+        }
+        None
+    }
+
+    async fn first_refusal(&mut self, requests: Vec<Request>) -> Option<Answer> {
+        for request in requests {
+            let refused = self.refused(request).await;
+            if refused.is_some() {
+                return refused;
+            }
+        }
+        None
+    }
+
+    /// The reference's refusal of who asks. Other errors are none.
+    async fn refused(&mut self, request: Request) -> Option<Answer> {
+        let answer = self.sides[0].ask(&request).await;
+        (is_denied(&answer) || is_unknown(&answer)).then_some(answer)
+    }
+}
+
+fn is_denied(answer: &Answer) -> bool {
+    matches!(answer, Answer::Refused { code: Code::PermissionDenied, .. })
+}
+
+/// Whether it is not known who asks.
+fn is_unknown(answer: &Answer) -> bool {
+    let Answer::Refused { code, message } = answer else { return false };
+    *code == Code::Unauthenticated || message == "etcdserver: user name is empty"
+}
+
+/// Whether there is a key that such a permission is for.
+fn is_range(key: &[u8], range_end: &[u8]) -> bool {
+    !key.is_empty() && (range_end.is_empty() || range_end == b"\0" || key < range_end)
+}
+
+/// The parts of a transaction that are asked for one by one.
+#[derive(Default)]
+struct Parts {
+    requests: Vec<Request>,
+    leases: Vec<i64>,
+}
+
+impl Parts {
+    fn add(&mut self, txn: &TxnRequest, nested: bool) {
+        if nested {
+            let alone = |compare| TxnRequest { compare: vec![compare], ..Default::default() };
+            self.requests.extend(txn.compare.iter().cloned().map(|compare| Request::Txn(alone(compare))));
+        }
+        for operation in txn.success.iter().chain(&txn.failure) {
+            match &operation.request {
+                Some(Operation::RequestTxn(inner)) => self.add(inner, true),
+                Some(Operation::RequestPut(put)) => self.add_put(put, nested),
+                Some(Operation::RequestRange(range)) if nested => {
+                    self.requests.push(read(&range.key, &range.range_end));
+                }
+                Some(Operation::RequestDeleteRange(delete)) if nested => self.add_delete(delete),
+                _ => {}
+            }
+        }
+    }
+
+    fn add_put(&mut self, put: &PutRequest, nested: bool) {
+        if nested {
+            self.requests.push(write(&put.key));
+        }
+        if put.prev_kv {
+            self.requests.push(read(&put.key, b""));
+        }
+        if put.lease != 0 {
+            self.leases.push(put.lease);
+        }
+    }
+
+    fn add_delete(&mut self, delete: &DeleteRangeRequest) {
+        if delete.prev_kv {
+            self.requests.push(read(&delete.key, &delete.range_end));
+        }
+        let delete = DeleteRangeRequest { prev_kv: false, ..delete.clone() };
+        self.requests.push(not_done(Operation::RequestDeleteRange(delete)));
+    }
+}
+
+fn read(key: &[u8], range_end: &[u8]) -> Request {
+    let (key, range_end) = (key.to_vec().into(), range_end.to_vec().into());
+    Request::Range(RangeRequest { key, range_end, limit: 1, ..Default::default() })
+}
+
+fn write(key: &[u8]) -> Request {
+    not_done(Operation::RequestPut(PutRequest { key: key.to_vec().into(), ..Default::default() }))
+}
+
+/// A transaction that does not do this, and does nothing else: permission is needed for it all the same.
+fn not_done(operation: Operation) -> Request {
+    let failure = vec![RequestOp { request: Some(operation) }];
+    Request::Txn(TxnRequest { failure, ..Default::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_of_no_key_is_none() {
+        assert!(is_range(b"a", b"") && is_range(b"a", b"b") && is_range(b"a", b"\0") && is_range(b"\0", b"\0"));
+        assert!(!is_range(b"", b"") && !is_range(b"", b"\0") && !is_range(b"b", b"a") && !is_range(b"a", b"a"));
+    }
+
+    #[test]
+    fn the_parts_are_those_that_are_not_looked_at() {
+        let op = |request| RequestOp { request: Some(request) };
+        let put = |key: &'static str, lease| {
+            op(Operation::RequestPut(PutRequest { key: key.into(), lease, ..Default::default() }))
+        };
+        let inner = TxnRequest { success: vec![put("nested", 0)], ..Default::default() };
+        let outer = TxnRequest {
+            success: vec![put("plain", 7), op(Operation::RequestTxn(inner))],
+            ..Default::default()
+        };
+        let mut parts = Parts::default();
+        parts.add(&outer, false);
+        assert_eq!((parts.requests, parts.leases), (vec![write(b"nested")], vec![7]));
+    }
+}

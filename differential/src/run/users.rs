@@ -1,0 +1,89 @@
+//! The users of a run: whether anybody has to be one, who has which password, and the login of the run's own watch.
+//!
+//! A change of who may do what ends, on a server that looks again, the watches that are no longer permitted, and etcd
+//! looks once. So the workload's streams are closed before such a change; [`crate::scenes`] has a step for what happens
+//! to one that stays.
+
+use std::collections::HashMap;
+
+use watchful_wire::etcdserverpb::AuthenticateRequest;
+
+use super::Run;
+use crate::answer::Answer;
+use crate::auth::{AuthAnswer, AuthCall, Says};
+use crate::caller::{Caller, ROOT};
+use crate::request::Request;
+
+/// The password of nobody.
+const WRONG: &str = "wrong";
+
+/// What a run knows of users.
+#[derive(Debug, Default)]
+pub(super) struct Users {
+    pub(super) enabled: bool,
+    passwords: HashMap<String, String>,
+}
+
+impl Users {
+    /// Takes note of what was done.
+    fn learn(&mut self, call: &AuthCall) {
+        match call {
+            AuthCall::Enable => self.enabled = true,
+            AuthCall::Disable => self.enabled = false,
+            AuthCall::UserAdd(add) => self.know(&add.name, &add.password),
+            AuthCall::UserChangePassword(change) => self.know(&change.name, &change.password),
+            _ => {}
+        }
+    }
+
+    fn know(&mut self, name: &str, password: &str) {
+        self.passwords.insert(name.to_owned(), password.to_owned());
+    }
+}
+
+impl Run {
+    /// Who may see to everything.
+    pub(super) fn overseer(&self) -> Caller {
+        if self.users.enabled { Caller::User(ROOT) } else { Caller::Nobody }
+    }
+
+    /// Makes a call of the Auth service.
+    pub(crate) async fn auth(&mut self, call: AuthCall) {
+        let call = match call {
+            AuthCall::Status { .. } => AuthCall::Status { enabled: self.users.enabled },
+            call => call,
+        };
+        let matters = call == AuthCall::Enable || self.users.enabled && call.changes();
+        let renews = matters && call.ends_tokens_of(ROOT);
+        if matters {
+            self.close_streams(renews);
+        }
+        let answer = self.ask(Request::Auth(call.clone())).await;
+        if matches!(answer, Answer::Auth(AuthAnswer { says: Says::Done, .. })) {
+            self.users.learn(&call);
+        }
+        if renews {
+            self.renew().await;
+        }
+    }
+
+    /// Logs a user in, with its password or a wrong one. Who asks brings no token: an old one would not be asked for.
+    pub(crate) async fn log_in(&mut self, name: &str, right: bool) {
+        let password = self.users.passwords.get(name).filter(|_| right);
+        let password = password.map_or_else(|| WRONG.to_owned(), Clone::clone);
+        let login = AuthCall::Authenticate(AuthenticateRequest { name: name.to_owned(), password });
+        let caller = self.act_as(Caller::Nobody);
+        self.ask_plainly(Request::Auth(login)).await;
+        self.act_as(caller);
+    }
+
+    /// Opens the watch of everything again, by who may see it now.
+    async fn renew(&mut self) {
+        if self.users.enabled {
+            self.log_in(ROOT, true).await;
+        }
+        let caller = self.act_as(self.overseer());
+        self.watch_everything(self.revisions.current + 1).await;
+        self.act_as(caller);
+    }
+}
