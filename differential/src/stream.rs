@@ -94,18 +94,19 @@ impl WatchStream {
     }
 
     /// The answer that is not due, or nothing. Control answers keep their order, so a watch made after the request
-    /// shows when none came.
+    /// shows when none came: its creation, or, where whoever opened the stream may not watch, its refusal.
     async fn nothing_or(&mut self, found: impl Fn(&WatchResponse) -> bool) -> Answer {
         let create = WatchCreateRequest { key: "flush".into(), watch_id: FLUSH, ..Default::default() };
         self.send(RequestUnion::CreateRequest(create)).await;
-        let flushed = |answer: &WatchResponse| answer.created && answer.watch_id == FLUSH;
+        let made = |answer: &WatchResponse| answer.created && answer.watch_id == FLUSH;
+        let flushed = |answer: &WatchResponse| made(answer) || answer.created && answer.canceled;
         let first = self.control("a watch", |answer| found(answer) || flushed(answer)).await;
         let none = matches!(&first, Answer::Watch(answer) if flushed(answer));
-        if !none {
-            self.control("a watch", flushed).await;
+        let flush = if none { first.clone() } else { self.control("a watch", flushed).await };
+        if matches!(&flush, Answer::Watch(answer) if made(answer)) {
+            self.send(RequestUnion::CancelRequest(WatchCancelRequest { watch_id: FLUSH })).await;
+            self.control("a cancellation", |answer| answer.canceled && answer.watch_id == FLUSH).await;
         }
-        self.send(RequestUnion::CancelRequest(WatchCancelRequest { watch_id: FLUSH })).await;
-        self.control("a cancellation", |answer| answer.canceled && answer.watch_id == FLUSH).await;
         if none { Answer::Nothing } else { first }
     }
 
