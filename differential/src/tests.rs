@@ -58,7 +58,9 @@ fn etcd() -> Program {
 }
 
 async fn check(pair: &Pair, seed: u64, steps: usize) {
-    let report = run::run(pair, &workload::steps(seed, steps, workload::has_users(seed)), Options::default()).await.unwrap();
+    let report = run::run(pair, &workload::steps(seed, steps, workload::has_users(seed)), Options::default())
+        .await
+        .unwrap();
     let differences: Vec<_> = report.differences.iter().map(|one| show::difference(pair, one)).collect();
     assert!(
         report.is_clean(),
@@ -94,7 +96,8 @@ async fn a_server_that_answers_otherwise_is_found_and_its_workload_shrinks() {
     if !has_etcd() {
         return;
     }
-    let other = Program { flags: &["--log-level", "error", "--bcrypt-cost", "4", "--max-txn-ops", "2"], ..etcd() };
+    let other =
+        Program { flags: &["--log-level", "error", "--bcrypt-cost", "4", "--max-txn-ops", "2"], ..etcd() };
     let pair = Pair { reference: etcd(), subject: other, has_known: false };
     let steps = workload::steps(1, 300, false);
     let report = run::run(&pair, &steps, Options::default()).await.unwrap();

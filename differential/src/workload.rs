@@ -36,11 +36,8 @@ pub(crate) fn has_users(seed: u64) -> bool {
 /// The steps of a seed, about as many as `count`. With users, they are asked for from a third of them on.
 pub(crate) fn steps(seed: u64, count: usize, with_users: bool) -> Vec<Step> {
     let random = &mut StdRng::seed_from_u64(seed);
-    let mut steps: Vec<Step> = if with_users {
-        steps_with_users(random, count)
-    } else {
-        (0..count).map(|_| step(random)).collect()
-    };
+    let mut steps: Vec<Step> =
+        if with_users { steps_with_users(random, count) } else { (0..count).map(|_| step(random)).collect() };
     // One of those that take seconds.
     if !steps.is_empty() {
         let at = random.random_range(0..steps.len());

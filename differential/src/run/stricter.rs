@@ -43,6 +43,9 @@ impl Run {
         }
         let (id, answer) = match request {
             Request::Txn(txn) => ("txn-parts-without-permission", self.refusal_of_parts(txn).await?),
+            Request::Compact(_) => {
+                ("compaction-without-permission", self.refused(delete(b"\0", b"\0")).await?)
+            }
             Request::MoveLeader(_) => ("move-leader-without-permission", self.refusal_of_ruling().await?),
             Request::LeaseGrant(_) | Request::LeaseRevoke(_) | Request::MemberList(_) | Request::Alarm(_) => {
                 ("calls-by-nobody", self.refusal_of_nobody().await?)
@@ -98,7 +101,9 @@ impl Run {
     async fn refusal_of_lease(&mut self, request: &Request) -> Option<Answer> {
         match request {
             Request::LeaseKeepAlive(keep) => self.refusal_of_keys(keep.id, write).await,
-            Request::LeaseTimeToLive(ask) if ask.keys => self.refusal_of_keys(ask.id, |key| read(key, b"")).await,
+            Request::LeaseTimeToLive(ask) if ask.keys => {
+                self.refusal_of_keys(ask.id, |key| read(key, b"")).await
+            }
             Request::LeaseLeases(_) => {
                 let Answer::LeaseLeases(all) = self.sides[0].ask(request).await else { return None };
                 for lease in all.leases {
@@ -163,6 +168,12 @@ fn is_unknown(answer: &Answer) -> bool {
     *code == Code::Unauthenticated || message == "etcdserver: user name is empty"
 }
 
+/// Whether it grants a permission for no key: etcd 3.4.23 keeps it, or ends where there is none.
+pub(super) fn grants_nothing(call: &AuthCall) -> bool {
+    let AuthCall::RoleGrantPermission(grant) = call else { return false };
+    !grant.perm.as_ref().is_some_and(|perm| is_range(&perm.key, &perm.range_end))
+}
+
 /// Whether there is a key that such a permission is for.
 fn is_range(key: &[u8], range_end: &[u8]) -> bool {
     !key.is_empty() && (range_end.is_empty() || range_end == b"\0" || key < range_end)
@@ -210,8 +221,7 @@ impl Parts {
         if delete.prev_kv {
             self.requests.push(read(&delete.key, &delete.range_end));
         }
-        let delete = DeleteRangeRequest { prev_kv: false, ..delete.clone() };
-        self.requests.push(not_done(Operation::RequestDeleteRange(delete)));
+        self.requests.push(self::delete(&delete.key, &delete.range_end));
     }
 }
 
@@ -222,6 +232,11 @@ fn read(key: &[u8], range_end: &[u8]) -> Request {
 
 fn write(key: &[u8]) -> Request {
     not_done(Operation::RequestPut(PutRequest { key: key.to_vec().into(), ..Default::default() }))
+}
+
+fn delete(key: &[u8], range_end: &[u8]) -> Request {
+    let (key, range_end) = (key.to_vec().into(), range_end.to_vec().into());
+    not_done(Operation::RequestDeleteRange(DeleteRangeRequest { key, range_end, ..Default::default() }))
 }
 
 /// A transaction that does not do this, and does nothing else: permission is needed for it all the same.
@@ -236,8 +251,12 @@ mod tests {
 
     #[test]
     fn a_range_of_no_key_is_none() {
-        assert!(is_range(b"a", b"") && is_range(b"a", b"b") && is_range(b"a", b"\0") && is_range(b"\0", b"\0"));
-        assert!(!is_range(b"", b"") && !is_range(b"", b"\0") && !is_range(b"b", b"a") && !is_range(b"a", b"a"));
+        assert!(
+            is_range(b"a", b"") && is_range(b"a", b"b") && is_range(b"a", b"\0") && is_range(b"\0", b"\0")
+        );
+        assert!(
+            !is_range(b"", b"") && !is_range(b"", b"\0") && !is_range(b"b", b"a") && !is_range(b"a", b"a")
+        );
     }
 
     #[test]

@@ -35,7 +35,8 @@ pub(super) async fn watch_until_revoked(run: &mut Run) {
 
 /// Makes the guest and its role where they are not there, and gives it the role.
 async fn invite(run: &mut Run) {
-    let perm = Permission { perm_type: permission::Type::Read.into(), key: WATCHED.into(), ..Default::default() };
+    let perm =
+        Permission { perm_type: permission::Type::Read.into(), key: WATCHED.into(), ..Default::default() };
     let add = AuthUserAddRequest { name: GUEST.to_owned(), password: GUEST.to_owned(), ..Default::default() };
     run.auth(AuthCall::UserAdd(add)).await;
     run.auth(AuthCall::RoleAdd(AuthRoleAddRequest { name: GUESTS.to_owned() })).await;

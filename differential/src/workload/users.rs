@@ -84,13 +84,29 @@ pub(super) fn steps(random: &mut StdRng) -> Vec<Step> {
     let steps = match random.random_range(0..100) {
         0..22 => vec![Step::LogIn { user: any_user(random), right: random.random_bool(0.8) }],
         22..26 => enable(),
-        26..28 => vec![call(AuthCall::Disable)],
-        28..31 => vec![Step::WatchUntilRevoked],
-        31..61 => vec![call(of_users(random))],
+        26 => vec![call(AuthCall::Disable)],
+        27..30 => vec![Step::WatchUntilRevoked],
+        30..61 => {
+            let change = of_users(random);
+            let again = come_back(random, &change);
+            [call(change)].into_iter().chain(again).collect()
+        }
         61..95 => vec![call(of_roles(random))],
         _ => vec![call(AuthCall::Status { enabled: false })],
     };
     steps.into_iter().map(by).collect()
+}
+
+/// What lets a user ask again whose token a change ends: mostly, for else nobody would be left soon.
+fn come_back(random: &mut StdRng, change: &AuthCall) -> Vec<Step> {
+    let Some(user) = USERS.iter().find(|user| change.ends_tokens_of(user)) else { return Vec::new() };
+    let mut steps = Vec::new();
+    if matches!(change, AuthCall::UserDelete(_)) {
+        steps.push(call(AuthCall::UserAdd(user_add(user, user))));
+        steps.push(call(grant_role(user, ROLES.choose(random).copied().unwrap_or("both"))));
+    }
+    steps.push(Step::LogIn { user, right: true });
+    if random.random_bool(0.2) { Vec::new() } else { steps }
 }
 
 fn call(call: AuthCall) -> Step {
@@ -108,7 +124,11 @@ fn of_users(random: &mut StdRng) -> AuthCall {
             // An empty one is kept otherwise by etcd 3.4.23.
             let password = format!("{name}{}", random.random_range(0..3));
             let hashed_password = String::new();
-            AuthCall::UserChangePassword(pb::AuthUserChangePasswordRequest { name, password, hashed_password })
+            AuthCall::UserChangePassword(pb::AuthUserChangePasswordRequest {
+                name,
+                password,
+                hashed_password,
+            })
         }
         64..86 => grant_role(&name, any_role(random)),
         _ => {
@@ -126,9 +146,7 @@ fn of_roles(random: &mut StdRng) -> AuthCall {
         26..34 => AuthCall::RoleList,
         34..38 => AuthCall::RoleDelete(pb::AuthRoleDeleteRequest { role: name }),
         38..75 => grant_permission(random, &name),
-        75..77 => {
-            AuthCall::RoleGrantPermission(pb::AuthRoleGrantPermissionRequest { name, perm: None })
-        }
+        75..77 => AuthCall::RoleGrantPermission(pb::AuthRoleGrantPermissionRequest { name, perm: None }),
         _ => {
             let (key, range_end) = any_range(random);
             AuthCall::RoleRevokePermission(pb::AuthRoleRevokePermissionRequest { role: name, key, range_end })

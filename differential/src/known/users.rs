@@ -1,0 +1,76 @@
+//! The differences that are about users and what they may do.
+
+use tonic::Code;
+use watchful_wire::authpb::{Permission, permission};
+
+use super::{WATCHED, refused};
+use crate::answer::{Answer, Delivery};
+use crate::auth::{AuthAnswer, AuthCall, Says};
+use crate::request::Request;
+
+/// Only one of the two was asked: see [`crate::run`], which tells these by itself.
+pub(super) fn only_one_is_asked(_: &Request, _: &Answer, _: &Answer) -> bool {
+    false
+}
+
+pub(super) fn auth_status(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
+    let Request::Auth(AuthCall::Status { enabled: expected }) = request else { return false };
+    let unknown = refused(Code::Unimplemented, "unknown method AuthStatus for service etcdserverpb.Auth");
+    let Answer::Auth(AuthAnswer { header: Some(_), says: Says::Status { enabled, auth_revision } }) =
+        watchful
+    else {
+        return false;
+    };
+    *etcd == unknown && enabled == expected && *auth_revision > 0
+}
+
+/// The text of etcd's own error, without its code. The code and the text of all other calls are Watchful's.
+pub(super) fn hashkv_refused_without_code(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
+    const TOLD: [(&str, Code, &str); 4] = [
+        ("auth: user name is empty", Code::InvalidArgument, "etcdserver: user name is empty"),
+        ("auth: user not found", Code::FailedPrecondition, "etcdserver: user name not found"),
+        ("auth: permission denied", Code::PermissionDenied, "etcdserver: permission denied"),
+        ("auth: invalid auth token", Code::Unauthenticated, "etcdserver: invalid auth token"),
+    ];
+    let told =
+        |(text, code, message)| *etcd == refused(Code::Unknown, text) && *watchful == refused(code, message);
+    matches!(request, Request::HashKv(_)) && TOLD.into_iter().any(told)
+}
+
+pub(super) fn role_get_of_root(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
+    let Request::Auth(AuthCall::RoleGet(get)) = request else { return false };
+    let (Answer::Auth(etcd), Answer::Auth(watchful)) = (etcd, watchful) else { return false };
+    let everything = Permission {
+        perm_type: permission::Type::Readwrite.into(),
+        key: bytes::Bytes::new(),
+        range_end: "\0".into(),
+    };
+    get.role == "root"
+        && etcd.header == watchful.header
+        && matches!(etcd.says, Says::Permissions(_))
+        && watchful.says == Says::Permissions(vec![everything])
+}
+
+/// The one watch of this key: etcd delivers, and Watchful ends it before that.
+pub(super) fn watch_until_revoked(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
+    let Request::Delivered { create, .. } = request else { return false };
+    let (Answer::Delivered(etcd), Answer::Delivered(watchful)) = (etcd, watchful) else { return false };
+    let is_event = |delivery: &Delivery| matches!(delivery, Delivery::Event { .. });
+    let is_end = |delivery: &Delivery| {
+        let Delivery::Canceled { compact_revision: 0, cancel_reason, .. } = delivery else { return false };
+        cancel_reason == DENIED
+    };
+    create.key == WATCHED && etcd.iter().all(is_event) && matches!(&watchful[..], [end] if is_end(end))
+}
+
+/// The reason of a cancellation for want of a permission.
+const DENIED: &str = "rpc error: code = PermissionDenied desc = etcdserver: permission denied";
+
+/// Why etcd 3.4.23 refuses a watch for its user, before it looks at anything else.
+pub(super) fn is_for_its_user(cancel_reason: &str) -> bool {
+    const REASONS: [&str; 2] = [
+        "rpc error: code = InvalidArgument desc = etcdserver: user name is empty",
+        "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token",
+    ];
+    cancel_reason == DENIED || REASONS.contains(&cancel_reason)
+}
