@@ -1,6 +1,6 @@
 //! `etcdctl` 3.4.23, as a person or a script uses it: every command that a server answers, and what it prints.
 //!
-//! Not here: comparing a transaction by lease (this etcdctl panics on it before it asks anybody), and `auth`.
+//! Not here: comparing a transaction by lease (this etcdctl panics on it before it asks anybody).
 
 mod put_and_get;
 
@@ -19,6 +19,10 @@ mod mirror;
 mod cluster;
 
 mod upkeep;
+
+mod auth;
+
+mod certificates;
 
 mod load;
 

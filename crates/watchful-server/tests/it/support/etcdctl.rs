@@ -19,7 +19,8 @@ pub(crate) struct Etcdctl {
 impl Etcdctl {
     /// None where there is no etcdctl, which has then been said.
     pub(crate) fn of(server: &Server) -> Option<Self> {
-        Some(Self { program: peer("etcdctl")?, endpoint: server.authority() })
+        let endpoint = if server.is_secure() { server.endpoint() } else { server.authority() };
+        Some(Self { program: peer("etcdctl")?, endpoint })
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
@@ -63,7 +64,8 @@ impl Etcdctl {
         json_number(&self.json(&["get", "no such key"])["header"]["revision"])
     }
 
-    fn run(&self, arguments: &[&str], input: &str) -> Ended {
+    /// Runs a command, however it ends.
+    pub(crate) fn run(&self, arguments: &[&str], input: &str) -> Ended {
         Process::spawn_with_input(&mut self.command(arguments), input).finish()
     }
 }

@@ -27,6 +27,7 @@ pub(crate) struct Server {
     program: PathBuf,
     arguments: Vec<String>,
     folder: TempDir,
+    scheme: &'static str,
     port: u16,
     /// None between a stop and the next start.
     process: Option<Process>,
@@ -65,7 +66,7 @@ impl Server {
         Self::etcd_with(&[])
     }
 
-    fn etcd_with(arguments: &[&str]) -> Option<Self> {
+    pub(crate) fn etcd_with(arguments: &[&str]) -> Option<Self> {
         Some(Self::launch(Kind::Etcd, peer("etcd")?, arguments))
     }
 
@@ -102,11 +103,13 @@ impl Server {
     }
 
     fn stopped(kind: Kind, program: PathBuf, arguments: &[&str]) -> Self {
-        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let is_secure = arguments.iter().any(|argument| argument.starts_with("--cert-file"));
+        let scheme = if is_secure { "https" } else { "http" };
         let folder = tempfile::tempdir().unwrap();
         // etcd talks to itself at the address it was told, so it needs one that is no 0.
         let port = if kind == Kind::Etcd { free_port() } else { 0 };
-        Self { kind, program, arguments, folder, port, process: None }
+        Self { kind, program, arguments, folder, scheme, port, process: None }
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -124,7 +127,7 @@ impl Server {
 
     /// How the server is started: `--data-dir` and the addresses, and what the test has added.
     fn command(&self) -> Command {
-        let address = format!("http://127.0.0.1:{}", self.port);
+        let address = self.endpoint();
         let mut command = clean(&self.program);
         command.arg("--data-dir").arg(self.data_dir()).args(["--listen-client-urls", &address]);
         if self.kind == Kind::Etcd {
@@ -159,9 +162,13 @@ impl Server {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`; with `https` where the server was given a certificate.
     pub(crate) fn endpoint(&self) -> String {
-        format!("http://{}", self.authority())
+        format!("{}://{}", self.scheme, self.authority())
+    }
+
+    pub(crate) fn is_secure(&self) -> bool {
+        self.scheme == "https"
     }
 
     pub(crate) fn process_id(&self) -> u32 {
@@ -189,11 +196,11 @@ fn succeed(command: &mut Command) {
 
 /// The port that a line tells. This is the one place that knows how the programs say that they are ready.
 fn port_of(kind: Kind, line: &str) -> Option<u16> {
-    let before = match kind {
-        Kind::Watchful => "ready: watchful serves ",
-        Kind::Etcd => "serving insecure client requests on ",
+    let before: &[&str] = match kind {
+        Kind::Watchful => &["ready: watchful serves "],
+        Kind::Etcd => &["serving insecure client requests on ", "serving client requests on "],
     };
-    let address = line.split_once(before)?.1;
+    let address = before.iter().find_map(|before| line.split_once(before))?.1;
     let address = address.strip_prefix("https://").or(address.strip_prefix("http://")).unwrap_or(address);
     let digits = address.strip_prefix("127.0.0.1:")?;
     let end = digits.find(|character: char| !character.is_ascii_digit()).unwrap_or(digits.len());
