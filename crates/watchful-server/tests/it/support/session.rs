@@ -22,8 +22,9 @@ impl Session {
         Self { etcdctl, names, transcript: String::new() }
     }
 
-    /// From now on `name` stands for this text.
+    /// `name` stands for this text, in what has been said too.
     pub(crate) fn rename(&mut self, text: &str, name: &str) {
+        self.transcript = self.transcript.replace(text, name);
         self.names.push((text.to_owned(), name.to_owned()));
     }
 
