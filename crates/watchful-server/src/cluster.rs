@@ -15,7 +15,7 @@ use crate::state::Shared;
 
 /// etcd would accept the member and wait for a quorum that never comes.
 const ONE_MEMBER: &str = "watchful: this server is the only member and takes no others: it does not replicate. To \
-                          move to a cluster, take a copy of the keys to an etcd cluster (see `etcdctl make-mirror`)";
+                          move to a cluster, restore a snapshot of it there (see `etcdctl snapshot restore`)";
 
 const NO_PEERS: &str = "watchful: the only member has no peers, so it has no peer URLs to change";
 

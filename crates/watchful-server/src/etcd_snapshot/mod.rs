@@ -53,6 +53,7 @@ mod bucket {
 
 /// The keys in the bucket `meta`.
 mod meta {
+    pub(super) const CONF_STATE: &[u8] = b"confState";
     pub(super) const CONSISTENT_INDEX: &[u8] = b"consistent_index";
     pub(super) const FINISHED_COMPACT: &[u8] = b"finishedCompactRev";
     pub(super) const SCHEDULED_COMPACT: &[u8] = b"scheduledCompactRev";

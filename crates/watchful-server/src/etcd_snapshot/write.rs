@@ -36,15 +36,18 @@ pub(crate) fn write<W: Write + Seek>(export: &Export, from: From, out: W) -> Res
     file.bucket(bucket::MEMBERS)?;
     file.bucket(bucket::MEMBERS_REMOVED)?;
     file.bucket(bucket::META)?;
-    write_meta(export, from.raft_term, &mut file)?;
+    write_meta(export, from, &mut file)?;
     Ok(file.finish()?.1)
 }
 
 fn write_meta<W: Write + Seek>(
     export: &Export,
-    raft_term: u64,
+    from: From,
     file: &mut Writer<W>,
 ) -> Result<(), EtcdSnapshotError> {
+    // Without one an etcd 3.6 cannot tell its storage's version for a while, and complains every four seconds.
+    let conf_state = format!(r#"{{"voters":[{}],"auto_leave":false}}"#, from.member_id);
+    file.put(meta::CONF_STATE, conf_state.as_bytes())?;
     // As `Status` tells it: every revision is an index here.
     file.put(meta::CONSISTENT_INDEX, &export.current_revision().to_be_bytes())?;
     if let Some(revision) = export.compacted_revision() {
@@ -53,7 +56,7 @@ fn write_meta<W: Write + Seek>(
     if let Some(revision) = export.compact_revision() {
         file.put(meta::SCHEDULED_COMPACT, &revision_bytes(revision))?;
     }
-    Ok(file.put(meta::TERM, &raft_term.to_be_bytes())?)
+    Ok(file.put(meta::TERM, &from.raft_term.to_be_bytes())?)
 }
 
 /// A main revision as etcd writes it: as the key of its first change.
