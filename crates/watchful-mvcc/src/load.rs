@@ -146,13 +146,10 @@ impl Loader<'_> {
             let (size, size_max) = (key.len() as u64, KEY_LEN_MAX as u64);
             return Err(MvccError::TooLarge { what: "key, counted in bytes,", size, size_max });
         }
-        if let LoadRow::Put(put) = row {
-            if put.version == 0 || !(1..=revision.main).contains(&put.create_revision) {
-                return Err(refused(
-                    revision,
-                    "its version or its create revision is not one a store writes",
-                ));
-            }
+        if let LoadRow::Put(put) = row
+            && (put.version == 0 || !(1..=revision.main).contains(&put.create_revision))
+        {
+            return Err(refused(revision, "its version or its create revision is not one a store writes"));
         }
         Ok(())
     }
