@@ -135,7 +135,7 @@ async fn a_certificate_is_no_name_where_nobody_asked_for_that() {
 #[track_caller]
 fn check(state: &State, caller: &Caller, need: &Need<'_>, expected: Result<(), &str>) {
     let decided = state.may(caller, need);
-    let said = decided.as_ref().map(|()| ()).map_err(Status::message);
+    let said = decided.as_ref().copied().map_err(Status::message);
     assert_eq!(said, expected, "{caller:?} {need:?}");
 }
 

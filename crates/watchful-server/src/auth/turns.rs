@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(turns.take(3).await.unwrap_err(), Full);
         let _other = later(&turns, 4);
         waiting.pop();
-        let _ = later(&turns, 3);
+        drop(later(&turns, 3));
     }
 
     #[tokio::test]
