@@ -9,7 +9,7 @@
 //!
 //! - What is so is what the store's notes say (see `notes`). [`State`] is those notes in memory: immutable, made anew by
 //!   each change, and in its place before the change is answered.
-//! - A write that was decided on one state is done on that state: [`Guard`] tells, inside the transaction.
+//! - A write that was decided on one state is done on that state: [`Guard`](authority::Guard) tells, inside the transaction.
 //! - No password and no token is in a log or in any `Debug` output. A password's hash is in no answer.
 //! - What costs a hash is bounded, and waits in a lane of its own: a flood of wrong passwords holds up itself.
 

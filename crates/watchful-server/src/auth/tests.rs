@@ -238,22 +238,33 @@ async fn a_change_goes_on_when_its_caller_has_gone() {
     assert_eq!(State::noted_in(&place.server.shared().store).unwrap().revision, 2);
 }
 
+/// A change works out anew only what it concerns, and comes to what a restart would.
 #[tokio::test]
 async fn the_state_is_what_the_notes_say() {
     let place = Place::new().await;
-    let remove = place.authority().change(Ends::Nobody, |notes| {
-        notes.remove_role("r")?;
+    let check_noted = || {
+        let told = |state: &State| {
+            let each = |known: &state::Known| (known.user.clone(), known.permissions.clone());
+            let users: Vec<_> = state.users.iter().map(|(name, known)| (name.clone(), each(known))).collect();
+            (state.enabled, state.revision, users, state.roles.clone(), state.usual_cost)
+        };
+        let noted = State::noted_in(&place.server.shared().store).unwrap();
+        assert_eq!(told(&place.authority().state()), told(&noted));
+        noted
+    };
+    let read_k = Need::Read(b"k", b"");
+    check(&check_noted(), &named("alice"), &read_k, Ok(()));
+    place.authority().change(Ends::Nobody, |notes| notes.remove_role("r")).await.unwrap();
+    check(&check_noted(), &named("alice"), &read_k, DENIED);
+    place.authority().change(Ends::Nobody, |notes| notes.put_role("r", role())).await.unwrap();
+    check(&check_noted(), &named("alice"), &read_k, Ok(()));
+    let both = place.authority().change(Ends::Nobody, |notes| {
+        notes.put_user("bob", user("bob", "", &["new"]))?;
+        notes.put_role("new", Role { name: "new".into(), ..role() })?;
         notes.remove_user("cert")
     });
-    remove.await.unwrap();
-    let (state, noted) = (place.authority().state(), State::noted_in(&place.server.shared().store).unwrap());
-    let told = |state: &State| {
-        let users =
-            state.users.iter().map(|(name, known)| (name.clone(), known.user.clone())).collect::<Vec<_>>();
-        (state.enabled, state.revision, users, state.roles.clone(), state.usual_cost)
-    };
-    assert_eq!(told(&state), told(&noted));
-    check(&state, &named("alice"), &Need::Read(b"k", b""), DENIED);
+    both.await.unwrap();
+    check(&check_noted(), &named("bob"), &read_k, Ok(()));
 }
 
 /// Time tells nothing: each refusal costs one run of bcrypt, with the cost that passwords here have.

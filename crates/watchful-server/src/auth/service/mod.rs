@@ -115,7 +115,7 @@ impl auth_server::Auth for Auth {
         request: Request<pb::AuthUserListRequest>,
     ) -> Result<Response<pb::AuthUserListResponse>, Status> {
         self.check(&request, &Need::Root)?;
-        let users = self.authority().state().users.keys().cloned().collect();
+        let users = self.authority().state().users.keys().map(ToString::to_string).collect();
         Ok(Response::new(pb::AuthUserListResponse { header: self.header(), users }))
     }
 
@@ -167,7 +167,7 @@ impl auth_server::Auth for Auth {
         request: Request<pb::AuthRoleListRequest>,
     ) -> Result<Response<pb::AuthRoleListResponse>, Status> {
         self.check(&request, &Need::Root)?;
-        let roles = self.authority().state().roles.keys().cloned().collect();
+        let roles = self.authority().state().roles.keys().map(ToString::to_string).collect();
         Ok(Response::new(pb::AuthRoleListResponse { header: self.header(), roles }))
     }
 

@@ -72,7 +72,7 @@ impl Auth {
         let name = &request.get_ref().role;
         self.check(request, &Need::Role(name))?;
         let state = self.authority().state();
-        let role = state.roles.get(name).ok_or_else(answers::role_not_found)?;
+        let role = state.roles.get(name.as_str()).ok_or_else(answers::role_not_found)?;
         Ok(if name == ROOT { vec![everything()] } else { role.key_permission.clone() })
     }
 

@@ -144,6 +144,22 @@ async fn web_tokens_outlive_a_restart() {
     server.stop().await;
 }
 
+/// Keys are refused to a token of before a change, of root too, until the client logs in again; the service is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_makes_web_tokens_stale_for_keys() {
+    let server = TestServer::start_with(web).await;
+    let root = enable(&server).await;
+    let get = |token: &str| by(token, pb::RangeRequest { key: "k".into(), ..Default::default() });
+    server.kv().range(get(&root)).await.unwrap();
+    client(&server).role_add(by(&root, role("new"))).await.unwrap();
+    let old = "etcdserver: revision of auth store is old";
+    check_refused(server.kv().range(get(&root)).await, Code::InvalidArgument, old);
+    assert_eq!(roles(&server, &root).await, ["new", "root"]);
+    let root = login(&server, "root", "r").await.unwrap();
+    server.kv().range(get(&root)).await.unwrap();
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_may_issue_no_tokens_at_all() {
     let server = TestServer::start_with(|settings| {
