@@ -43,17 +43,20 @@ pub(crate) const KNOWN: &[Known] = &[
     Known { id: "cancel-after-compaction", etcd: "3.4.23", matches: cancel_after_compaction },
     Known { id: "compaction-without-permission", etcd: "3.4.23", matches: users::only_one_is_asked },
     Known { id: "grant-of-no-range", etcd: "3.4.23", matches: users::only_one_is_asked },
+    Known { id: "grant-of-unknown-type", etcd: "3.4.23", matches: users::only_one_is_asked },
     Known { id: "hashkv-at-compacted", etcd: "3.4.23", matches: hashkv_at_compacted },
     Known { id: "hashkv-compacted-at-zero", etcd: "3.4.23", matches: hashkv_compacted_at_zero },
     Known { id: "hashkv-refused-without-code", etcd: "3.4.23", matches: users::hashkv_refused_without_code },
     Known { id: "hashkv-without-hash-revision", etcd: "3.4.23", matches: hashkv_without_hash_revision },
     Known { id: "leases-without-permission", etcd: "3.4.23", matches: users::only_one_is_asked },
+    Known { id: "login-without-a-password", etcd: "3.4.23", matches: users::login_without_a_password },
     Known { id: "member-add", etcd: "3.4.23", matches: member_add },
     Known { id: "move-leader-without-permission", etcd: "3.4.23", matches: users::only_one_is_asked },
     Known { id: "prev-kv-of-the-same-revision", etcd: "3.4.23", matches: prev_kv_of_the_same_revision },
     Known { id: "progress-before-a-start", etcd: "3.4.23", matches: progress_before_a_start },
     Known { id: "progress-without-watches", etcd: "3.4.23", matches: progress_without_watches },
     Known { id: "role-get-of-root", etcd: "3.4.23", matches: users::role_get_of_root },
+    Known { id: "token-while-off", etcd: "3.4.23", matches: users::only_one_is_asked },
     Known { id: "txn-checks-keys-before-leases", etcd: "3.4.23", matches: txn_checks_keys_before_leases },
     Known { id: "txn-checks-puts-first", etcd: "3.4.23", matches: txn_checks_puts_first },
     Known { id: "txn-parts-without-permission", etcd: "3.4.23", matches: users::only_one_is_asked },
@@ -61,6 +64,7 @@ pub(crate) const KNOWN: &[Known] = &[
     Known { id: "unknown-sort-order", etcd: "3.4.23", matches: unknown_sort_order },
     Known { id: "watch-at-compacted-delete", etcd: "3.4.23", matches: watch_at_compacted_delete },
     Known { id: "watch-from-below-zero", etcd: "3.4.23", matches: watch_from_below_zero },
+    Known { id: "watch-of-open-end", etcd: "3.4.23", matches: users::only_one_is_asked },
     Known { id: "watch-until-revoked", etcd: "3.4.23", matches: users::watch_until_revoked },
 ];
 
@@ -113,8 +117,13 @@ fn hashkv_without_hash_revision(request: &Request, etcd: &Answer, watchful: &Ans
 fn member_add(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
     let Request::MemberAdd(_) = request else { return false };
     let bad_url = refused(Code::InvalidArgument, "etcdserver: given member URLs are invalid");
-    let Answer::Refused { code: Code::FailedPrecondition, message } = watchful else { return false };
-    *etcd == bad_url && message.starts_with("watchful: this server is the only member")
+    let is_refused = match watchful {
+        Answer::Refused { code: Code::FailedPrecondition, message } => {
+            message.starts_with("watchful: this server is the only member")
+        }
+        other => users::is_for_its_caller(other),
+    };
+    *etcd == bad_url && is_refused
 }
 
 /// Only the records before differ, and only where Watchful's is of the event's own revision.
@@ -213,7 +222,7 @@ fn unknown_sort_order(request: &Request, etcd: &Answer, watchful: &Answer) -> bo
     let invalid = refused(Code::InvalidArgument, "etcdserver: invalid sort option");
     let refuses_revision = range.revision > 0 && of_revision().contains(etcd);
     !(0..=2).contains(&range.sort_order)
-        && (matches!(etcd, Answer::Range(_)) || refuses_revision)
+        && (matches!(etcd, Answer::Range(_)) || refuses_revision || users::is_for_its_caller(etcd))
         && *watchful == invalid
 }
 

@@ -13,7 +13,7 @@
 //! - [`workload`] makes the [`step`]s of a seed; their revisions are [`tokens`], told when they run.
 //! - [`run`] asks both [`side`]s, waits until every watch was given what it is [`owed`], and compares.
 //! - [`scenes`] are the steps that take more than one request.
-//! - [`caller`] and [`auth`] are who asks, and the calls about users.
+//! - [`caller`] and [`auth`] are who asks, and the calls about users; [`straight`] is for those who may not do everything.
 //! - [`program`] starts and ends the servers, [`stream`] reads watches with [`patience`], [`leases`] names leases.
 //! - [`shrink`] and [`show`] are for what was found.
 #![forbid(unsafe_code)]
@@ -31,6 +31,8 @@ mod caller;
 mod auth;
 
 mod request;
+
+mod straight;
 
 mod answer;
 

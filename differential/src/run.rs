@@ -23,6 +23,7 @@ use crate::owed::{Change, Watched};
 use crate::request::Request;
 use crate::side::Side;
 use crate::step::Step;
+use crate::straight::straight;
 use crate::tokens::Revisions;
 use crate::{Failure, scenes};
 
@@ -112,6 +113,7 @@ impl Run {
             Request::RangeStream(range) if !self.has_range_stream => Request::Range(range),
             request => request,
         };
+        let request = if self.is_limited() { straight(request) } else { request };
         match self.stricter(&request).await {
             Some(refusal) => self.ask_stricter(request, refusal).await,
             None => self.ask_plainly(request).await,
@@ -127,7 +129,9 @@ impl Run {
 
     /// From now on this one asks. Who asked before.
     pub(crate) fn act_as(&mut self, caller: Caller) -> Caller {
-        self.sides.iter_mut().for_each(|side| side.caller = caller);
+        let is_sent = self.users.enabled || !self.looks_when_off();
+        self.sides[0].caller = if is_sent { caller } else { Caller::Nobody };
+        self.sides[1].caller = caller;
         std::mem::replace(&mut self.caller, caller)
     }
 

@@ -35,7 +35,7 @@ const EXPIRED_WITHIN: Duration = Duration::from_secs(30);
 /// Plays one step on both servers.
 pub(crate) async fn play(run: &mut Run, step: &Step) {
     match step.clone() {
-        Step::Ask(Request::Watch { stream, create }) => run.watch(stream, create).await,
+        Step::Ask(Request::Watch { stream, create }) => run.watch(run.own(stream), create).await,
         Step::Ask(Request::Auth(call)) => run.auth(call).await,
         Step::Ask(request) => drop(run.ask(request).await),
         Step::As { caller, step } => {
@@ -45,15 +45,15 @@ pub(crate) async fn play(run: &mut Run, step: &Step) {
         }
         Step::LogIn { user, right } => run.log_in(user, right).await,
         Step::WatchUntilRevoked => users::watch_until_revoked(run).await,
-        Step::Cancel { stream, nth } => run.cancel(stream, nth).await,
-        Step::Progress { stream } => run.progress(stream).await,
-        Step::CloseStream { stream } => run.close_stream(stream),
+        Step::Cancel { stream, nth } => run.cancel(run.own(stream), nth).await,
+        Step::Progress { stream } => run.progress(run.own(stream)).await,
+        Step::CloseStream { stream } => run.close_stream(run.own(stream)),
         Step::WatchAlone { create } => watch_alone(run, create).await,
         Step::ProgressAlone { future } => progress_alone(run, future).await,
         Step::BriefLease { ttl } => brief_lease(run, ttl).await,
         Step::ExpiringLease { id, keys } => expiring_lease(run, id, &keys).await,
         Step::Pages { prefix, limit, revision } => pages(run, &prefix, limit, revision).await,
-        Step::ListThenWatch { stream, prefix } => list_then_watch(run, stream, &prefix).await,
+        Step::ListThenWatch { stream, prefix } => list_then_watch(run, run.own(stream), &prefix).await,
         Step::CreateIfAbsent { key, value, lease } => {
             let put = put(&key, &value, lease);
             run.ask(if_unchanged(&key, 0, put)).await;

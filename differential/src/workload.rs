@@ -28,6 +28,8 @@ use rand::{Rng, SeedableRng};
 use crate::caller::{Caller, ROOT};
 use crate::step::Step;
 
+pub(crate) use watch::STREAMS;
+
 /// Whether a seed is one with users.
 pub(crate) fn has_users(seed: u64) -> bool {
     seed % 3 == 1

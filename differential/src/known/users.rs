@@ -16,12 +16,32 @@ pub(super) fn only_one_is_asked(_: &Request, _: &Answer, _: &Answer) -> bool {
 pub(super) fn auth_status(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
     let Request::Auth(AuthCall::Status { enabled: expected }) = request else { return false };
     let unknown = refused(Code::Unimplemented, "unknown method AuthStatus for service etcdserverpb.Auth");
-    let Answer::Auth(AuthAnswer { header: Some(_), says: Says::Status { enabled, auth_revision } }) =
-        watchful
-    else {
-        return false;
+    let is_told = match watchful {
+        Answer::Auth(AuthAnswer { header: Some(_), says: Says::Status { enabled, auth_revision } }) => {
+            enabled == expected && *auth_revision > 0
+        }
+        // Whoever asks with a token that is not valid.
+        other => *expected && *other == refused(Code::Unauthenticated, "etcdserver: invalid auth token"),
     };
-    *etcd == unknown && enabled == expected && *auth_revision > 0
+    *etcd == unknown && is_told
+}
+
+/// Whether it is a refusal of who asks, or of what that one may not do.
+pub(super) fn is_for_its_caller(answer: &Answer) -> bool {
+    [
+        refused(Code::PermissionDenied, "etcdserver: permission denied"),
+        refused(Code::Unauthenticated, "etcdserver: invalid auth token"),
+        refused(Code::InvalidArgument, "etcdserver: user name is empty"),
+    ]
+    .contains(answer)
+}
+
+pub(super) fn login_without_a_password(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
+    const TEXT: &str = "auth: authentication failed, password was given for no password user";
+    const FAILED: &str = "etcdserver: authentication failed, invalid user ID or password";
+    matches!(request, Request::Auth(AuthCall::Authenticate(_)))
+        && *etcd == refused(Code::Unknown, TEXT)
+        && *watchful == refused(Code::InvalidArgument, FAILED)
 }
 
 /// The text of etcd's own error, without its code. The code and the text of all other calls are Watchful's.

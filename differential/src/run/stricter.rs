@@ -7,15 +7,15 @@
 use watchful_wire::etcdserverpb::request_op::Request as Operation;
 use watchful_wire::etcdserverpb::{
     AuthRoleGrantPermissionRequest, DeleteRangeRequest, LeaseTimeToLiveRequest, PutRequest, RangeRequest,
-    RequestOp, TxnRequest,
+    RequestOp, ResponseHeader, TxnRequest,
 };
+use watchful_wire::{WatchResponse, authpb::Permission};
 
 use tonic::Code;
 
 use super::Run;
 use crate::answer::Answer;
 use crate::auth::AuthCall;
-use crate::caller::{Caller, ROOT};
 use crate::request::Request;
 
 /// The etcd that this is about.
@@ -29,20 +29,34 @@ pub(super) struct Refusal {
 }
 
 impl Run {
+    /// Whether it is this etcd that the subject is compared with, and not with itself.
+    fn is_about_these(&self) -> bool {
+        !self.known.is_empty() && self.sides[0].running.version == ETCD
+    }
+
+    /// Whether the reference looks at tokens although nobody is asked for one: it is sent none then (`token-while-off`).
+    pub(super) fn looks_when_off(&self) -> bool {
+        self.is_about_these()
+    }
+
     /// How the request has to be refused, where the reference would not refuse it.
     pub(super) async fn stricter(&mut self, request: &Request) -> Option<Refusal> {
-        if self.known.is_empty() || self.sides[0].running.version != ETCD {
+        if !self.is_about_these() {
             return None;
         }
         if let Request::Auth(AuthCall::RoleGrantPermission(grant)) = request {
-            let answer = self.refusal_of_grant(grant).await?;
-            return Some(Refusal { id: "grant-of-no-range", answer });
+            return self.refusal_of_grant(grant).await;
         }
-        if !self.users.enabled || self.caller == Caller::User(ROOT) {
+        if !self.is_limited() {
             return None;
         }
         let (id, answer) = match request {
             Request::Txn(txn) => ("txn-parts-without-permission", self.refusal_of_parts(txn).await?),
+            Request::Watch { create, .. } if create.range_end == "\0" && create.start_revision >= 0 => {
+                let key: &[u8] = if create.key.is_empty() { b"\0" } else { &create.key };
+                let refused = self.refused(read(key, b"\0")).await?;
+                ("watch-of-open-end", refusal_of_watch(&refused, self.revisions.current)?)
+            }
             Request::Compact(_) => {
                 ("compaction-without-permission", self.refused(delete(b"\0", b"\0")).await?)
             }
@@ -64,7 +78,12 @@ impl Run {
     /// Asks only the subject. Where it has another reason to refuse, the reference has to have it too.
     pub(super) async fn ask_stricter(&mut self, request: Request, refusal: Refusal) -> [Answer; 2] {
         let second = self.sides[1].ask(&request).await;
-        if second != refusal.answer && matches!(second, Answer::Refused { .. }) {
+        let has_other_reason = match &second {
+            Answer::Refused { .. } => second != refusal.answer,
+            Answer::Watch(answer) => answer.canceled && second != refusal.answer,
+            _ => false,
+        };
+        if has_other_reason {
             let first = self.sides[0].ask(&request).await;
             self.learn(&request, &first);
             return self.compare(request, [first, second]);
@@ -76,15 +95,23 @@ impl Run {
         self.compare(request, [refusal.answer, second])
     }
 
-    /// A permission for no key at all: whoever may not grant is told that.
-    async fn refusal_of_grant(&mut self, grant: &AuthRoleGrantPermissionRequest) -> Option<Answer> {
-        let message = match &grant.perm {
-            None => "etcdserver: permission not given",
-            Some(perm) if is_range(&perm.key, &perm.range_end) => return None,
-            Some(_) => "etcdserver: invalid auth management",
+    /// A permission for no key, or to do nothing that is known: whoever may not grant is told that.
+    async fn refusal_of_grant(&mut self, grant: &AuthRoleGrantPermissionRequest) -> Option<Refusal> {
+        let (id, message) = match &grant.perm {
+            None => ("grant-of-no-range", "etcdserver: permission not given".to_owned()),
+            Some(perm) if !is_range(&perm.key, &perm.range_end) => {
+                ("grant-of-no-range", "etcdserver: invalid auth management".to_owned())
+            }
+            Some(Permission { perm_type: 0..=2, .. }) => return None,
+            Some(Permission { perm_type, .. }) => {
+                let known = "READ (0), WRITE (1) and READWRITE (2)";
+                let message = format!("watchful: permission type {perm_type} is none of {known}");
+                ("grant-of-unknown-type", message)
+            }
         };
-        let invalid = Answer::Refused { code: Code::InvalidArgument, message: message.to_owned() };
-        Some(if self.users.enabled { self.refusal_of_ruling().await.unwrap_or(invalid) } else { invalid })
+        let refused = if self.users.enabled { self.refusal_of_ruling().await } else { None };
+        let answer = refused.unwrap_or(Answer::Refused { code: Code::InvalidArgument, message });
+        Some(Refusal { id, answer })
     }
 
     /// What the reference says to who asks for something that root alone may do.
@@ -156,6 +183,19 @@ impl Run {
         let answer = self.sides[0].ask(&request).await;
         (is_denied(&answer) || is_unknown(&answer)).then_some(answer)
     }
+}
+
+/// The answer to a watch that is refused for this reason.
+fn refusal_of_watch(refused: &Answer, revision: i64) -> Option<Answer> {
+    let Answer::Refused { code, message } = refused else { return None };
+    Some(Answer::Watch(WatchResponse {
+        header: Some(ResponseHeader { revision, ..Default::default() }),
+        watch_id: -1,
+        created: true,
+        canceled: true,
+        cancel_reason: format!("rpc error: code = {code:?} desc = {message}"),
+        ..Default::default()
+    }))
 }
 
 fn is_denied(answer: &Answer) -> bool {

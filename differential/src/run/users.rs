@@ -13,6 +13,7 @@ use crate::answer::Answer;
 use crate::auth::{AuthAnswer, AuthCall, Says};
 use crate::caller::{Caller, ROOT};
 use crate::request::Request;
+use crate::workload::STREAMS;
 
 /// The password of nobody.
 const WRONG: &str = "wrong";
@@ -41,10 +42,30 @@ impl Users {
     }
 }
 
+/// The number of a stream among those of all callers, which are told apart by the sums of their names.
+fn own_of(caller: Caller, stream: usize) -> usize {
+    let number = match caller {
+        Caller::Nobody => 1,
+        Caller::Stranger => 2,
+        Caller::User(name) => 3 + name.bytes().map(usize::from).sum::<usize>(),
+    };
+    number * STREAMS + stream
+}
+
 impl Run {
     /// Who may see to everything.
     pub(super) fn overseer(&self) -> Caller {
         if self.users.enabled { Caller::User(ROOT) } else { Caller::Nobody }
+    }
+
+    /// Whether permissions count for whoever asks.
+    pub(super) fn is_limited(&self) -> bool {
+        self.users.enabled && self.caller != Caller::User(ROOT)
+    }
+
+    /// The stream of whoever asks: while users are asked for, each has its own.
+    pub(crate) fn own(&self, stream: usize) -> usize {
+        if self.users.enabled { own_of(self.caller, stream) } else { stream }
     }
 
     /// Makes a call of the Auth service.
@@ -72,7 +93,11 @@ impl Run {
     }
 
     /// Logs a user in, with its password or a wrong one. Who asks brings no token: an old one would not be asked for.
-    pub(crate) async fn log_in(&mut self, name: &str, right: bool) {
+    /// Streams that were opened with an old one, or with none, are closed: what they may see is no longer told by who asks.
+    pub(crate) async fn log_in(&mut self, name: &'static str, right: bool) {
+        for stream in 0..STREAMS {
+            self.close_stream(own_of(Caller::User(name), stream));
+        }
         let password = self.users.passwords.get(name).filter(|_| right);
         let password = password.map_or_else(|| WRONG.to_owned(), Clone::clone);
         let login = AuthCall::Authenticate(AuthenticateRequest { name: name.to_owned(), password });

@@ -11,7 +11,7 @@ use crate::step::Step;
 use crate::tokens::{compacted, current};
 
 /// Streams that steps share.
-const STREAMS: usize = 4;
+pub(crate) const STREAMS: usize = 4;
 
 pub(super) fn step(random: &mut StdRng) -> Step {
     let stream = stream(random);

@@ -271,7 +271,8 @@ fn watches_are_for_whom_they_are_permitted() {
     }) else {
         return;
     };
-    let denied = "watch was canceled (rpc error: code = PermissionDenied desc = etcdserver: permission denied)\n";
+    let denied =
+        "watch was canceled (rpc error: code = PermissionDenied desc = etcdserver: permission denied)\n";
     assert_eq!(told.matches(denied).count(), 3, "{told}");
     assert!(told.contains("InvalidArgument desc = etcdserver: user name is empty"), "{told}");
 }
@@ -291,7 +292,8 @@ fn a_watch_that_is_permitted_sees_what_another_user_writes() {
     etcdctl.ok(&["--user", "root:secret", "user", "revoke-role", "alice", "reader"]);
     etcdctl.ok(&["--user", "root:secret", "put", "b", "2"]);
     let ended = watch.finish();
-    let denied = "watch was canceled (rpc error: code = PermissionDenied desc = etcdserver: permission denied)";
+    let denied =
+        "watch was canceled (rpc error: code = PermissionDenied desc = etcdserver: permission denied)";
     assert!(ended.stderr.contains(denied) || ended.stdout.contains(denied), "{ended:?}");
     assert_eq!(ended.stdout.matches("PUT").count(), 1, "{ended:?}");
 }

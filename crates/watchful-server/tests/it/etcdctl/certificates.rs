@@ -3,7 +3,10 @@
 use crate::support::{Authority, Etcdctl, Server, Session, peer};
 
 /// A server that takes clients with a certificate only, and its authority.
-fn server(folder: &std::path::Path, start: impl Fn(&[&str]) -> Option<Server>) -> Option<(Server, Authority)> {
+fn server(
+    folder: &std::path::Path,
+    start: impl Fn(&[&str]) -> Option<Server>,
+) -> Option<(Server, Authority)> {
     let authority = Authority::new(folder);
     let own = authority.issue("server");
     let server = start(&[
@@ -94,7 +97,8 @@ fn a_certificate_is_no_user_for_json() {
         .output()
         .unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
-    let refusals = ["etcdserver: user name is empty", "CommonName of client sending a request against gateway"];
+    let refusals =
+        ["etcdserver: user name is empty", "CommonName of client sending a request against gateway"];
     assert!(refusals.iter().any(|refusal| said.contains(refusal)), "{said} {:?}", output.stderr);
 }
 

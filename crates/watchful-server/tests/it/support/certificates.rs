@@ -36,7 +36,8 @@ impl Authority {
 
     /// A certificate for 127.0.0.1, by which a client may also be known as `name`.
     pub(crate) fn issue(&self, name: &str) -> Files {
-        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
+        let mut params =
+            CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
         // etcd calls itself with the server's own.
         params.extended_key_usages =
