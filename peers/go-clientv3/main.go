@@ -38,6 +38,7 @@ var checks = []check{
 	{"election", election},
 	{"software transactional memory", stm},
 	{"mirror", mirrorAll},
+	{"users and roles", auth},
 	{"watch over a restart", watchOverRestart},
 }
 
@@ -48,19 +49,22 @@ func main() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	config := clientv3.Config{
-		Endpoints:   []string{os.Args[1]},
-		DialTimeout: 5 * time.Second,
-		// It would warn of each error that is expected here.
-		Logger: zap.NewNop(),
-	}
-	client := value(clientv3.New(config))
+	client := value(clientv3.New(config(os.Args[1])))
 	defer client.Close()
 	for _, check := range checks {
 		check.run(ctx, client)
 		fmt.Println("passed:", check.name)
 	}
 	fmt.Println("all passed")
+}
+
+func config(endpoint string) clientv3.Config {
+	return clientv3.Config{
+		Endpoints:   []string{endpoint},
+		DialTimeout: 5 * time.Second,
+		// It would warn of each error that is expected here.
+		Logger: zap.NewNop(),
+	}
 }
 
 // Whoever started this program stops the server and starts it again.

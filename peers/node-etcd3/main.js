@@ -176,6 +176,42 @@ async function maintenance(client) {
   assert.deepEqual((await client.maintenance.alarm({ action: 'Get' })).alarms, []);
 }
 
+// Users and roles, and clients that log in as one: it leaves nothing behind.
+async function users(client) {
+  const root = client.user('root');
+  await root.create('secret');
+  await root.addRole('root');
+  const role = await client.role('reader').create();
+  await role.grant({ permission: 'Readwrite', range: client.range({ prefix: 'users/a/' }) });
+  await role.grant({ permission: 'Read', key: 'users/r' });
+  const alice = await client.user('alice').create('a');
+  await alice.addRole('reader');
+  await client.auth.authEnable();
+
+  const as = (username, password) =>
+    new Etcd3({ hosts: client.options.hosts, auth: { username, password } });
+  const [ruler, reader, stranger] = [as('root', 'secret'), as('alice', 'a'), as('alice', 'wrong')];
+  await assert.rejects(client.get('users/r').string(), /user name is empty/);
+  await assert.rejects(stranger.get('users/r').string(), /invalid user ID or password/);
+  await ruler.put('users/r').value('of root');
+  await reader.put('users/a/1').value('1');
+  assert.equal(await reader.get('users/r').string(), 'of root');
+  await assert.rejects(reader.put('users/r').value('mine').exec(), /permission denied/);
+  await assert.rejects(reader.getAll().prefix('users/').keys(), /permission denied/);
+  await assert.rejects(reader.user('bob').create('b'), /permission denied/);
+  const watcher = await reader.watch().key('users/r').create();
+  const told = once(watcher, 'put');
+  await ruler.put('users/r').value('changed');
+  assert.equal((await told)[0].value.toString(), 'changed');
+  await watcher.cancel();
+
+  await ruler.auth.authDisable();
+  for (const made of [ruler, reader, stranger]) made.close();
+  await alice.delete();
+  await role.delete();
+  await root.delete();
+}
+
 async function main() {
   const [endpoint] = process.argv.slice(2);
   assert.ok(endpoint, 'usage: node main.js HOST:PORT');
@@ -184,7 +220,7 @@ async function main() {
     process.exit(1);
   }, PATIENCE_MS);
   const client = new Etcd3({ hosts: endpoint });
-  for (const check of [keys, transactions, watches, leases, locks, elections, maintenance]) {
+  for (const check of [keys, transactions, watches, leases, locks, elections, maintenance, users]) {
     await check(client);
     console.log(`passed: ${check.name}`);
   }

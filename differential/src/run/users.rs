@@ -6,7 +6,8 @@
 
 use std::collections::HashMap;
 
-use watchful_wire::etcdserverpb::AuthenticateRequest;
+use watchful_wire::authpb::Permission;
+use watchful_wire::etcdserverpb as pb;
 
 use super::{Run, stricter};
 use crate::answer::Answer;
@@ -78,6 +79,14 @@ impl Run {
             // etcd 3.4.23 ends of it, and there is nobody else to ask.
             return;
         }
+        if let AuthCall::RoleGrantPermission(grant) = &call
+            && self.is_granted_behind_another(grant).await
+        {
+            let pb::AuthRoleGrantPermissionRequest { name, perm } = grant.clone();
+            let Permission { key, range_end, .. } = perm.unwrap_or_default();
+            let revoke = pb::AuthRoleRevokePermissionRequest { role: name, key, range_end };
+            Box::pin(self.auth(AuthCall::RoleRevokePermission(revoke))).await;
+        }
         let matters = call == AuthCall::Enable || self.users.enabled && call.changes();
         let renews = matters && call.ends_tokens_of(ROOT);
         if matters {
@@ -92,6 +101,18 @@ impl Run {
         }
     }
 
+    /// Whether the role has a permission for this range behind another one whose key is the same: etcd looks only at the
+    /// first, and keeps both then.
+    async fn is_granted_behind_another(&mut self, grant: &pb::AuthRoleGrantPermissionRequest) -> bool {
+        let (Some(perm), true) = (&grant.perm, !self.known.is_empty()) else { return false };
+        let get = AuthCall::RoleGet(pb::AuthRoleGetRequest { role: grant.name.clone() });
+        let Answer::Auth(told) = self.sides[0].ask(&Request::Auth(get)).await else { return false };
+        let Says::Permissions(permissions) = told.says else { return false };
+        let mut of_key = permissions.iter().filter(|own| own.key == perm.key);
+        of_key.next().is_some_and(|first| first.range_end != perm.range_end)
+            && of_key.any(|own| own.range_end == perm.range_end)
+    }
+
     /// Logs a user in, with its password or a wrong one. Who asks brings no token: an old one would not be asked for.
     /// Streams that were opened with an old one, or with none, are closed: what they may see is no longer told by who asks.
     pub(crate) async fn log_in(&mut self, name: &'static str, right: bool) {
@@ -100,7 +121,7 @@ impl Run {
         }
         let password = self.users.passwords.get(name).filter(|_| right);
         let password = password.map_or_else(|| WRONG.to_owned(), Clone::clone);
-        let login = AuthCall::Authenticate(AuthenticateRequest { name: name.to_owned(), password });
+        let login = AuthCall::Authenticate(pb::AuthenticateRequest { name: name.to_owned(), password });
         let caller = self.act_as(Caller::Nobody);
         self.ask_plainly(Request::Auth(login)).await;
         self.act_as(caller);

@@ -1,4 +1,5 @@
-//! Trials: kill -9 in a write load, SIGTERM in one, refusals to start, a reader that does not read, and a crowd.
+//! Trials: kill -9 in a write load, SIGTERM in one, refusals to start, a reader that does not read, a flood of
+//! wrong passwords, and a crowd.
 
 mod load;
 
@@ -13,3 +14,5 @@ mod unread;
 mod refusals;
 
 mod slow_reader;
+
+mod flood;

@@ -77,7 +77,7 @@ async fn write(endpoint: &str, writes: usize) {
 }
 
 /// The memory of a process that is not a file's: the store's file is mapped, and its pages are nobody's cost.
-fn own_memory(process_id: u32) -> u64 {
+pub(super) fn own_memory(process_id: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process_id}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux tells RssAnon");
     let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
