@@ -52,6 +52,11 @@ impl Server {
         }
     }
 
+    /// Whether the suites are run against a real etcd.
+    pub(crate) fn is_for_etcd() -> bool {
+        std::env::var(AGAINST).as_deref() == Ok("etcd")
+    }
+
     /// Watchful, whatever the suites are run against.
     pub(crate) fn watchful() -> Self {
         Self::watchful_with(&[])
