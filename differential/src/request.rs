@@ -36,6 +36,8 @@ pub(crate) enum Request {
     MoveLeader(MoveLeaderRequest),
     HashKv(HashKvRequest),
     Auth(AuthCall),
+    /// What only has to be done or refused.
+    Upkeep(Upkeep),
     Watch {
         stream: usize,
         create: WatchCreateRequest,
@@ -57,6 +59,18 @@ pub(crate) enum Request {
         /// Where the store was compacted when the watch was made.
         compact_revision: i64,
     },
+}
+
+/// A call of upkeep whose answer tells nothing that two servers have to agree on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Upkeep {
+    Status,
+    Hash,
+    Defragment,
+    /// The first part of it.
+    Snapshot,
+    /// Disarms an alarm that is not raised.
+    Disarm,
 }
 
 /// How it is with the watch that a cancellation names.

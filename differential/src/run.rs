@@ -108,12 +108,17 @@ impl Run {
         first
     }
 
-    async fn ask_both(&mut self, request: Request) -> [Answer; 2] {
+    /// The request as it is sent.
+    fn as_asked(&self, request: Request) -> Request {
         let request = match self.revisions.resolve_all(request) {
             Request::RangeStream(range) if !self.has_range_stream => Request::Range(range),
             request => request,
         };
-        let request = if self.is_limited() { straight(request) } else { request };
+        if self.is_limited() { straight(request) } else { request }
+    }
+
+    async fn ask_both(&mut self, request: Request) -> [Answer; 2] {
+        let request = self.as_asked(request);
         match self.stricter(&request).await {
             Some(refusal) => self.ask_stricter(request, refusal).await,
             None => self.ask_plainly(request).await,

@@ -11,7 +11,9 @@ use watchful_wire::etcdserverpb::kv_client::KvClient;
 use watchful_wire::etcdserverpb::lease_client::LeaseClient;
 use watchful_wire::etcdserverpb::maintenance_client::MaintenanceClient;
 use watchful_wire::etcdserverpb::{
-    LeaseKeepAliveRequest, LeaseKeepAliveResponse, Member, RangeRequest, RangeResponse, ResponseHeader,
+    AlarmRequest, AlarmType, DefragmentRequest, HashRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse,
+    Member, RangeRequest, RangeResponse, ResponseHeader, SnapshotRequest, StatusRequest,
+    alarm_request::AlarmAction,
 };
 
 use crate::Failure;
@@ -21,7 +23,7 @@ use crate::caller::{Bearer, Called, Caller, Tokens};
 use crate::leases::LeaseNames;
 use crate::patience::{OutOfPatience, Patience};
 use crate::program::{Program, Running};
-use crate::request::{Request, Standing, Watches};
+use crate::request::{Request, Standing, Upkeep, Watches};
 use crate::stream::WatchStream;
 
 /// How long an answer may take. A server that is slower than this is taken for one that does not answer.
@@ -205,6 +207,7 @@ impl Side {
                 same(first, answer(maintenance.hash_kv(ask), Answer::HashKv).await)
             }
             Request::MoveLeader(ask) => answer(maintenance.move_leader(ask), |_| Answer::Nothing).await,
+            Request::Upkeep(ask) => upkeep(maintenance, ask).await,
             _ => Answer::Nothing,
         }
     }
@@ -227,6 +230,24 @@ impl Side {
         let kept =
             self.lease.lease_keep_alive(tokio_stream::once(keep)).await?.into_inner().message().await?;
         kept.ok_or_else(|| Status::unknown("the stream ended without an answer"))
+    }
+}
+
+/// Whether it was done.
+async fn upkeep(maintenance: &mut MaintenanceClient<Called>, ask: Upkeep) -> Answer {
+    match ask {
+        Upkeep::Status => answer(maintenance.status(StatusRequest {}), |_| Answer::Nothing).await,
+        Upkeep::Hash => answer(maintenance.hash(HashRequest {}), |_| Answer::Nothing).await,
+        Upkeep::Defragment => answer(maintenance.defragment(DefragmentRequest {}), |_| Answer::Nothing).await,
+        Upkeep::Snapshot => {
+            let first =
+                async { maintenance.snapshot(SnapshotRequest {}).await?.into_inner().message().await };
+            answer(async { first.await.map(Response::new) }, |_| Answer::Nothing).await
+        }
+        Upkeep::Disarm => {
+            let (action, alarm) = (AlarmAction::Deactivate.into(), AlarmType::Nospace.into());
+            answer(maintenance.alarm(AlarmRequest { action, alarm, member_id: 0 }), |_| Answer::Nothing).await
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use watchful_wire::authpb::{Permission, permission};
 use super::{WATCHED, refused};
 use crate::answer::{Answer, Delivery};
 use crate::auth::{AuthAnswer, AuthCall, Says};
-use crate::request::Request;
+use crate::request::{Request, Upkeep};
 
 /// Only one of the two was asked: see [`crate::run`], which tells these by itself.
 pub(super) fn only_one_is_asked(_: &Request, _: &Answer, _: &Answer) -> bool {
@@ -45,7 +45,7 @@ pub(super) fn login_without_a_password(request: &Request, etcd: &Answer, watchfu
 }
 
 /// The text of etcd's own error, without its code. The code and the text of all other calls are Watchful's.
-pub(super) fn hashkv_refused_without_code(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
+pub(super) fn upkeep_refused_without_code(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
     const TOLD: [(&str, Code, &str); 4] = [
         ("auth: user name is empty", Code::InvalidArgument, "etcdserver: user name is empty"),
         ("auth: user not found", Code::FailedPrecondition, "etcdserver: user name not found"),
@@ -54,7 +54,11 @@ pub(super) fn hashkv_refused_without_code(request: &Request, etcd: &Answer, watc
     ];
     let told =
         |(text, code, message)| *etcd == refused(Code::Unknown, text) && *watchful == refused(code, message);
-    matches!(request, Request::HashKv(_)) && TOLD.into_iter().any(told)
+    let is_upkeep = matches!(
+        request,
+        Request::HashKv(_) | Request::Upkeep(Upkeep::Hash | Upkeep::Defragment | Upkeep::Snapshot)
+    );
+    is_upkeep && TOLD.into_iter().any(told)
 }
 
 pub(super) fn role_get_of_root(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {

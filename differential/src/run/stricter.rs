@@ -16,7 +16,7 @@ use tonic::Code;
 use super::Run;
 use crate::answer::Answer;
 use crate::auth::AuthCall;
-use crate::request::Request;
+use crate::request::{Request, Upkeep};
 
 /// The etcd that this is about.
 const ETCD: &str = "3.4.23";
@@ -61,9 +61,14 @@ impl Run {
                 ("compaction-without-permission", self.refused(delete(b"\0", b"\0")).await?)
             }
             Request::MoveLeader(_) => ("move-leader-without-permission", self.refusal_of_ruling().await?),
-            Request::LeaseGrant(_) | Request::LeaseRevoke(_) | Request::MemberList(_) | Request::Alarm(_) => {
-                ("calls-by-nobody", self.refusal_of_nobody().await?)
+            Request::Upkeep(Upkeep::Disarm) => {
+                ("disarming-without-permission", self.refusal_of_ruling().await?)
             }
+            Request::LeaseGrant(_)
+            | Request::LeaseRevoke(_)
+            | Request::MemberList(_)
+            | Request::Alarm(_)
+            | Request::Upkeep(Upkeep::Status) => ("calls-by-nobody", self.refusal_of_nobody().await?),
             Request::LeaseKeepAlive(_) | Request::LeaseTimeToLive(_) | Request::LeaseLeases(_) => {
                 match self.refusal_of_nobody().await {
                     Some(answer) => ("calls-by-nobody", answer),

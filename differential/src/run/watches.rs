@@ -36,9 +36,9 @@ impl Run {
 
     /// Makes a watch, and waits until both servers have delivered what it is owed of the past.
     pub(crate) async fn watch(&mut self, stream: usize, create: WatchCreateRequest) {
-        let start_revision = self.revisions.resolve(create.start_revision);
-        let create = WatchCreateRequest { start_revision, ..create };
-        let request = Request::Watch { stream, create: create.clone() };
+        let request = self.as_asked(Request::Watch { stream, create });
+        let Request::Watch { create, .. } = &request else { return };
+        let create = create.clone();
         let answers = self.ask_both(request).await;
         let [Answer::Watch(answer), Answer::Watch(other)] = answers else { return };
         // A refusal has the id −1, which may as well be the one that was asked for.

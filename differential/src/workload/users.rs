@@ -10,7 +10,7 @@ use watchful_wire::etcdserverpb as pb;
 use crate::auth::AuthCall;
 use crate::caller::{Caller, ROOT};
 use crate::keys::{self, REGISTRY};
-use crate::request::Request;
+use crate::request::{Request, Upkeep};
 use crate::step::Step;
 
 /// Users that log in with a password.
@@ -91,7 +91,8 @@ pub(super) fn steps(random: &mut StdRng) -> Vec<Step> {
             let again = come_back(random, &change);
             [call(change)].into_iter().chain(again).collect()
         }
-        61..95 => vec![call(of_roles(random))],
+        61..92 => vec![call(of_roles(random))],
+        92..97 => vec![Step::Ask(Request::Upkeep(upkeep(random)))],
         _ => vec![call(AuthCall::Status { enabled: false })],
     };
     steps.into_iter().map(by).collect()
@@ -111,6 +112,11 @@ fn come_back(random: &mut StdRng, change: &AuthCall) -> Vec<Step> {
 
 fn call(call: AuthCall) -> Step {
     Step::Ask(Request::Auth(call))
+}
+
+fn upkeep(random: &mut StdRng) -> Upkeep {
+    use Upkeep::{Defragment, Disarm, Hash, Snapshot, Status};
+    *[Status, Hash, Defragment, Snapshot, Disarm].choose(random).unwrap_or(&Status)
 }
 
 fn of_users(random: &mut StdRng) -> AuthCall {
