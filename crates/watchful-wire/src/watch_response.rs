@@ -45,6 +45,10 @@ enum Shared {
     None,
     Encoded(Bytes),
     Stored(StoredEvents),
+    Joined {
+        runs: Arc<[Events]>,
+        encoded_len: usize,
+    },
 }
 
 /// A run of stored events.
@@ -98,6 +102,14 @@ impl Events {
         Self { list: Vec::new(), shared: Shared::Stored(events) }
     }
 
+    /// Several runs of events, one after the other, in one answer. A clone of it costs a count.
+    #[must_use]
+    pub fn joined(runs: impl IntoIterator<Item = Events>) -> Self {
+        let runs: Arc<[Events]> = runs.into_iter().collect();
+        let encoded_len = runs.iter().map(Events::encoded_len).sum();
+        Self { list: Vec::new(), shared: Shared::Joined { runs, encoded_len } }
+    }
+
     /// The events as fields. None of those that are shared bytes: who sends events does not read them.
     #[must_use]
     pub fn list(&self) -> &[Event] {
@@ -117,6 +129,7 @@ impl Events {
             Shared::None => 0,
             Shared::Encoded(bytes) => bytes.len(),
             Shared::Stored(stored) => stored.encoded_len,
+            Shared::Joined { encoded_len, .. } => *encoded_len,
         };
         message::encoded_len_repeated(11, &self.list) + shared
     }
@@ -133,6 +146,7 @@ impl Events {
             Shared::None => {}
             Shared::Encoded(bytes) => buf.put_slice(bytes),
             Shared::Stored(stored) => encode_events(stored.events(), buf),
+            Shared::Joined { runs, .. } => runs.iter().for_each(|run| run.encode(buf)),
         }
     }
 

@@ -1,5 +1,7 @@
 //! A stream's answers: what comes out of the outbox, one message a watch.
 
+mod run;
+
 use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -21,6 +23,7 @@ use crate::answers as errors;
 use crate::auth::Credentials;
 use crate::state::Shared;
 use crate::streams::Registered;
+use run::Run;
 
 /// The most answers that wait for room in the connection without having come out of the outbox: refusals. Beyond it no
 /// request is read.
@@ -41,6 +44,8 @@ pub(crate) struct Answers {
     held: Held,
     refusals: VecDeque<WatchResponse>,
     dealing: Option<Dealing>,
+    /// What came out of the outbox after a run, and is no part of it.
+    next: Option<StreamItem>,
     peer: Option<SocketAddr>,
     registered: Option<Registered>,
     stopping: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -111,6 +116,7 @@ struct Dealing {
 
 enum Dealt {
     Events(Arc<Batch>),
+    Run(Run),
     Progress(u64),
     Ended(End),
 }
@@ -137,6 +143,7 @@ impl Answers {
             held: Held::default(),
             refusals: VecDeque::new(),
             dealing: None,
+            next: None,
             peer,
             registered: None,
             stopping,
@@ -182,9 +189,9 @@ impl Answers {
             if let Some(answer) = self.deal() {
                 return Poll::Ready(Some(Ok(answer)));
             }
-            match Pin::new(&mut self.stream).poll_next(cx) {
+            match self.poll_item(cx) {
                 Poll::Ready(Some(item)) => {
-                    if let Some(answer) = self.take(item) {
+                    if let Some(answer) = self.take(item, cx) {
                         return Poll::Ready(Some(Ok(answer)));
                     }
                 }
@@ -205,7 +212,7 @@ impl Answers {
     }
 
     /// Takes an item in: those for many watches are dealt out, the others are answered at once.
-    fn take(&mut self, item: StreamItem) -> Option<WatchResponse> {
+    fn take(&mut self, item: StreamItem, cx: &mut Context<'_>) -> Option<WatchResponse> {
         match item {
             StreamItem::Created { watch, head } => {
                 self.register();
@@ -223,7 +230,10 @@ impl Answers {
             StreamItem::Progress { revision, watches: Some(watches) } => {
                 self.begin(Dealt::Progress(revision), watches)
             }
-            StreamItem::Events { batch, watches } => self.begin(Dealt::Events(batch), watches),
+            StreamItem::Events { batch, watches } => {
+                let dealt = self.with_those_after(batch, &watches, cx);
+                self.begin(dealt, watches)
+            }
             StreamItem::Ended { watches, end } => self.begin(Dealt::Ended(end), watches),
         }
     }
@@ -263,6 +273,10 @@ impl Answers {
                     let end = end.clone();
                     Some(self.ended(watch, &end))
                 }
+                Dealt::Run(Run { events, count, head }) => {
+                    let (events, count, head) = (events.clone(), *count, *head);
+                    Some(self.with_events(watch, head, events, count))
+                }
                 Dealt::Events(batch) => {
                     let batch = Arc::clone(batch);
                     self.events(watch, &batch)
@@ -271,6 +285,13 @@ impl Answers {
             if answer.is_some() {
                 return answer;
             }
+        }
+    }
+
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<StreamItem>> {
+        match self.next.take() {
+            Some(item) => Poll::Ready(Some(item)),
+            None => Pin::new(&mut self.stream).poll_next(cx),
         }
     }
 

@@ -8,6 +8,7 @@
 //!
 //! - **A batch's events are encoded once**, for all watches of its group on all streams ([`encoded`](self::encoded)); a
 //!   further watch costs its own header and one copy into its connection.
+//! - Batches that wait for the same watches go out in one answer, of moderate size, and in order ([`answers`](self::answers)).
 //! - An answer says `created` before anything else of a watch, and nothing of it after `canceled`.
 
 mod answers;

@@ -310,3 +310,38 @@ async fn a_server_that_stops_ends_watches_with_an_error_that_clients_resume_afte
     assert_eq!((ended.code(), ended.message()), (tonic::Code::Unavailable, "etcdserver: server stopped"));
     drop(folder);
 }
+
+/// A burst to 10,000 watches cost as much as in etcd, because each revision was an answer of its own to each of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_piled_up_for_a_watch_comes_in_fewer_answers_and_in_order() {
+    const PUTS: i64 = 400;
+    let server = TestServer::start().await;
+    let mut watch = server.watch().await;
+    // Two groups: whoever watches `k` sees every change, and whoever watches `k1` one in ten.
+    for prefixed in ["k", "k", "k1", "j"] {
+        watch.created(prefix(prefixed, 0)).await;
+    }
+    // Nobody reads meanwhile, and the connection's windows have room for a part of it only.
+    for put in 0..PUTS {
+        server.put(&format!("k{}", put % 10), vec![7; 4096]).await;
+    }
+    let mut seen = [Vec::new(), Vec::new(), Vec::new()];
+    let (mut answers, mut largest) = (0, 0);
+    while seen[0].len() < PUTS as usize || seen[1].len() < PUTS as usize || seen[2].len() < PUTS as usize / 10
+    {
+        let answer = watch.next().await;
+        let revisions: Vec<i64> =
+            answer.events.list().iter().map(|event| event.kv.as_ref().unwrap().mod_revision()).collect();
+        assert!(answer.header.unwrap().revision >= *revisions.last().unwrap());
+        (answers, largest) = (answers + 1, largest.max(revisions.len()));
+        seen[usize::try_from(answer.watch_id).unwrap()].extend(revisions);
+    }
+    let all: Vec<i64> = (2..2 + PUTS).collect();
+    assert_eq!((&seen[0], &seen[1]), (&all, &all));
+    assert_eq!(seen[2], all.iter().copied().skip(1).step_by(10).collect::<Vec<_>>());
+    let deliveries = 2 * PUTS + PUTS / 10;
+    assert!(answers < deliveries * 9 / 10 && largest > 1, "{answers} answers, with up to {largest} events");
+    // A large answer would be as dear as many: it is of moderate size.
+    assert!(largest <= 17, "{largest} events of 4 KiB in one answer");
+    server.stop().await;
+}

@@ -49,11 +49,15 @@ proptest! {
             Events::from_list(listed(&changes)),
             Events::encoded(bytes.into()),
             Events::stored(StoredEvents::new(Arc::new(Owner(own)), 0, len)),
+            Events::joined(changes.chunks(3).enumerate().map(|(at, changes)| match at % 2 {
+                0 => Events::from_list(listed(changes)),
+                _ => Events::stored(StoredEvents::new(Arc::new(Owner(stored(changes))), 0, changes.len())),
+            })),
         ];
-        let [as_list, as_bytes, in_store] = held.map(|events| response(events, numbers, flags, &reason));
+        let [as_list, as_bytes, in_store, joined] = held.map(|events| response(events, numbers, flags, &reason));
         let expected = as_list.encode_to_vec();
         prop_assert_eq!(as_list.encoded_len(), expected.len());
-        for answer in [as_bytes, in_store] {
+        for answer in [as_bytes, in_store, joined] {
             prop_assert_eq!(answer.encoded_len(), expected.len());
             prop_assert_eq!(answer.encode_to_vec(), &expected[..]);
         }
