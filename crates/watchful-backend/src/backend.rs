@@ -13,7 +13,7 @@ use crate::environment::{DATA_FILE, Environment};
 use crate::error::BackendError;
 use crate::file::{check_file, verify_file};
 use crate::folder::Folder;
-use crate::read::ReadTxn;
+use crate::read::{LongRead, ReadTxn};
 use crate::seats::Seats;
 use crate::settings::BackendSettings;
 use crate::write::WriteTxn;
@@ -75,7 +75,7 @@ pub struct BackendStats {
 /// Locks are taken in the order of `copying`, `turn`, `seats`.
 pub(crate) struct Shared {
     pub(crate) seats: Seats,
-    /// Held for reading by each copy, for writing by a defragmentation: they wait for each other.
+    /// Held for reading by each copy and each long read, for writing by a defragmentation: they wait for each other.
     pub(crate) copying: RwLock<()>,
     /// Held for the life of a write transaction, until its outcome is recorded here. LMDB has a writer lock of its own,
     /// but lets the next writer in before a failed commit could be noted.
@@ -167,6 +167,19 @@ impl Backend {
     /// [`BackendError::ReadersFull`], or what the system said.
     pub fn read(&self) -> Result<ReadTxn, BackendError> {
         ReadTxn::begin(&self.shared)
+    }
+
+    /// Begins to read for as long as it takes to read everything out. It is a view as of [`read`](Self::read), and it and a
+    /// [defragmentation](Self::defragment) wait for each other, as a copy and one do.
+    ///
+    /// A thread that holds one and defragments waits for ever.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_long(&self) -> Result<LongRead<'_>, BackendError> {
+        let copying = self.shared.copying.read();
+        Ok(LongRead::new(self.read()?, copying))
     }
 
     /// Begins to write, when the writer before has finished: there is one at a time. A thread that holds a write

@@ -84,6 +84,6 @@ pub use defragment::Defragmented;
 pub use error::{BackendError, CommitError, EngineError};
 pub use file::{CheckError, CheckReport, DamagedValue, Problem, TableReport, check_file, check_file_with};
 pub use range::{Range, RevRange};
-pub use read::{Entry, KEY_LEN_MAX, ReadTxn};
+pub use read::{Entry, KEY_LEN_MAX, LongRead, ReadTxn};
 pub use settings::{BackendSettings, Durability};
 pub use write::WriteTxn;

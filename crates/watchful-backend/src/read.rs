@@ -1,10 +1,11 @@
 //! Reading: views of one commit.
 
 use std::fmt;
-use std::ops::RangeBounds;
+use std::ops::{Deref, RangeBounds};
 use std::sync::Arc;
 
 use heed::{RoTxn, WithoutTls};
+use parking_lot::RwLockReadGuard;
 
 use crate::backend::{Shared, Table};
 use crate::environment::Environment;
@@ -71,6 +72,29 @@ impl fmt::Debug for ReadTxn {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.shared.seats.leave(self.commit);
+    }
+}
+
+/// A view for as long as it takes to read everything out. See [`Backend::read_long`](crate::Backend::read_long).
+///
+/// The fields are dropped in their order: the view ends before a defragmentation may begin.
+#[derive(Debug)]
+pub struct LongRead<'b> {
+    txn: ReadTxn,
+    _copying: RwLockReadGuard<'b, ()>,
+}
+
+impl<'b> LongRead<'b> {
+    pub(crate) fn new(txn: ReadTxn, copying: RwLockReadGuard<'b, ()>) -> Self {
+        Self { txn, _copying: copying }
+    }
+}
+
+impl Deref for LongRead<'_> {
+    type Target = ReadTxn;
+
+    fn deref(&self) -> &ReadTxn {
+        &self.txn
     }
 }
 

@@ -3,7 +3,7 @@
 //! [`Loader`]: crate::Loader
 
 use bytes::Bytes;
-use watchful_backend::ReadTxn;
+use watchful_backend::LongRead;
 use watchful_revision::{LeaseId, RecordRef};
 
 use crate::MvccError;
@@ -14,11 +14,11 @@ use crate::store::Mvcc;
 
 /// A store's content at one commit, which later ones do not change.
 ///
-/// It is one long read: while it is there, the file grows by what is written, and a defragmentation waits. It keeps the
-/// store's folder open.
+/// It is one long read: while it is there, the file grows by what is written, and a defragmentation waits. A thread that has
+/// one and defragments waits for ever.
 #[derive(Debug)]
-pub struct Export {
-    txn: ReadTxn,
+pub struct Export<'m> {
+    txn: LongRead<'m>,
     tables: Tables,
     current_revision: u64,
     compact_revision: Option<u64>,
@@ -31,8 +31,8 @@ impl Mvcc {
     /// # Errors
     ///
     /// `DamagedStore`, or what the backend said.
-    pub fn export(&self) -> Result<Export, MvccError> {
-        let (txn, tables) = (self.inner.backend.read()?, self.inner.tables);
+    pub fn export(&self) -> Result<Export<'_>, MvccError> {
+        let (txn, tables) = (self.inner.backend.read_long()?, self.inner.tables);
         let compact_revision = read_number(&txn, tables, META_COMPACT_SCHEDULED)?;
         let compacted_revision = read_number(&txn, tables, META_COMPACT_FINISHED)?;
         let newest = match txn.last(tables.log)? {
@@ -44,7 +44,7 @@ impl Mvcc {
     }
 }
 
-impl Export {
+impl Export<'_> {
     /// The newest main revision.
     #[must_use]
     pub fn current_revision(&self) -> u64 {

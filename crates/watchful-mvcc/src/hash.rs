@@ -79,7 +79,7 @@ impl Mvcc {
     ///
     /// What the backend said.
     pub fn hash_all(&self) -> Result<u32, MvccError> {
-        let txn = self.inner.backend.read()?;
+        let txn = self.inner.backend.read_long()?;
         let mut hash = 0;
         for name in TABLES {
             let Some(table) = self.inner.backend.table(name) else { continue };

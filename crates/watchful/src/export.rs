@@ -8,8 +8,8 @@ use crate::{Error, Store};
 
 /// A store's content at one commit, which later ones do not change.
 ///
-/// It is one long read: while it is there, the store's file grows by what is written, and [`Store::defragment`] waits. Read
-/// it out and drop it.
+/// It is one long read: while it is there, the store's file grows by what is written, and [`Store::defragment`] waits for it
+/// (for ever, in the thread that has it). Read it out and drop it.
 ///
 /// ```
 /// # let dir = tempfile::tempdir()?;
@@ -23,8 +23,8 @@ use crate::{Error, Store};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct Export {
-    inner: watchful_mvcc::Export,
+pub struct Export<'s> {
+    inner: watchful_mvcc::Export<'s>,
 }
 
 impl Store {
@@ -33,12 +33,12 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::Other`] when the store is damaged or the disk fails.
-    pub fn export(&self) -> Result<Export, Error> {
+    pub fn export(&self) -> Result<Export<'_>, Error> {
         Ok(Export { inner: self.mvcc().export()? })
     }
 }
 
-impl Export {
+impl Export<'_> {
     /// The newest main revision.
     #[must_use]
     pub fn current_revision(&self) -> u64 {

@@ -198,6 +198,25 @@ fn what_a_broken_off_one_leaves_is_removed() {
     }
 }
 
+/// What reads everything out may take longer than a defragmentation would wait for a reader; and while that waits, others
+/// write.
+#[test]
+fn a_long_read_and_a_defragmentation_wait_for_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (backend, log) = open(dir.path());
+    fill_and_thin_out(&backend, log);
+    let rows = entries(&backend, log).len() as u64;
+    let long = backend.read_long().unwrap();
+    thread::scope(|scope| {
+        let defragmenting = scope.spawn(|| backend.defragment());
+        append(&backend, log, 1000, 200);
+        assert_eq!(long.len(log).unwrap(), rows, "a view does not change");
+        drop(long);
+        defragmenting.join().unwrap().unwrap();
+    });
+    assert_eq!(backend.read_long().unwrap().len(log).unwrap(), rows + 200);
+}
+
 /// Killed right after: the file under the name is the copy, and it is whole.
 #[test]
 fn a_copy_that_has_just_got_the_name_is_the_store() {

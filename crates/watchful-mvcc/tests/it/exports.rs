@@ -40,7 +40,7 @@ fn row<'a>(record: &RecordRef<'a>) -> LoadRow<'a> {
     }
 }
 
-fn copy(export: &Export, loader: &mut Loader<'_>) -> Result<(), MvccError> {
+fn copy(export: &Export<'_>, loader: &mut Loader<'_>) -> Result<(), MvccError> {
     for record in export.rows()? {
         let record = record?;
         loader.row(record.revision(), &row(&record))?;
@@ -56,12 +56,12 @@ fn copy(export: &Export, loader: &mut Loader<'_>) -> Result<(), MvccError> {
     Ok(())
 }
 
-fn plan_of(export: &Export) -> LoadPlan {
+fn plan_of(export: &Export<'_>) -> LoadPlan {
     let (compact_revision, current_revision) = (export.compact_revision(), export.current_revision());
     LoadPlan { compact_revision, current_revision }
 }
 
-fn names(export: &Export, prefix: &[u8]) -> Vec<String> {
+fn names(export: &Export<'_>, prefix: &[u8]) -> Vec<String> {
     let notes = export.notes(prefix).unwrap();
     notes.map(|note| String::from_utf8(note.unwrap().0.to_vec()).unwrap()).collect()
 }
@@ -109,8 +109,8 @@ fn an_export_is_of_one_moment() {
 
 #[test]
 fn an_empty_store_is_exported_and_loaded() {
-    let export = Store::new();
-    let export = export.export().unwrap();
+    let from = Store::new();
+    let export = from.export().unwrap();
     assert_eq!(
         (export.current_revision(), export.compact_revision(), export.rows().unwrap().count()),
         (1, None, 0)

@@ -23,7 +23,7 @@ mod state;
 
 mod permissions;
 
-mod notes;
+pub(crate) mod notes;
 
 mod service;
 

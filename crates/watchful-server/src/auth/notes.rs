@@ -20,13 +20,15 @@ use crate::answers;
 
 pub(super) const PREFIX: &str = "auth/";
 
-const ENABLED: &str = "auth/enabled";
+pub(crate) const ENABLED: &str = "auth/enabled";
 
-const REVISION: &str = "auth/revision";
+pub(crate) const REVISION: &str = "auth/revision";
 
-const USER: &str = "auth/user/";
+/// What the notes' names of users begin with.
+pub(crate) const USER: &str = "auth/user/";
 
-const ROLE: &str = "auth/role/";
+/// What the notes' names of roles begin with.
+pub(crate) const ROLE: &str = "auth/role/";
 
 /// The revision of a store that was never changed in this respect.
 pub(super) const FIRST_REVISION: u64 = 1;
@@ -100,6 +102,11 @@ pub(super) fn read(name: &[u8], value: &[u8]) -> Result<Edit, OpenError> {
         }
         _ => Err(damaged("this version knows no such note")),
     }
+}
+
+/// Whether a note that comes from elsewhere is one.
+pub(crate) fn check(name: &[u8], value: &[u8]) -> Result<(), OpenError> {
+    read(name, value).map(drop)
 }
 
 /// The notes in the transaction of one change. What is changed is remembered for the state in memory.

@@ -12,7 +12,7 @@ use super::error::schema;
 use crate::alarms;
 
 pub(super) fn write<W: Write + Seek>(
-    export: &Export,
+    export: &Export<'_>,
     member_id: u64,
     file: &mut Writer<W>,
 ) -> Result<(), EtcdSnapshotError> {

@@ -9,18 +9,13 @@
 
 use std::io::{Seek, Write};
 
-use prost::Message;
 use watchful::{Export, Loader};
 use watchful_bbolt::Writer;
-use watchful_wire::authpb::{Role, User};
 
 use super::error::schema;
 use super::{EtcdSnapshotError, bucket};
-
-const NOTE_ENABLED: &str = "auth/enabled";
-const NOTE_REVISION: &str = "auth/revision";
-const NOTE_USER: &str = "auth/user/";
-const NOTE_ROLE: &str = "auth/role/";
+use crate::answers;
+use crate::auth::notes;
 
 const KEY_ENABLED: &[u8] = b"authEnabled";
 const KEY_REVISION: &[u8] = b"authRevision";
@@ -31,14 +26,17 @@ const ENABLED: &[u8] = &[1];
 const REVISION_FIRST: [u8; 8] = 1u64.to_be_bytes();
 
 /// Writes the three buckets.
-pub(super) fn write<W: Write + Seek>(export: &Export, file: &mut Writer<W>) -> Result<(), EtcdSnapshotError> {
+pub(super) fn write<W: Write + Seek>(
+    export: &Export<'_>,
+    file: &mut Writer<W>,
+) -> Result<(), EtcdSnapshotError> {
     file.bucket(bucket::AUTH)?;
-    if export.note(NOTE_ENABLED)?.as_deref() == Some(ENABLED) {
+    if export.note(notes::ENABLED)?.as_deref() == Some(ENABLED) {
         file.put(KEY_ENABLED, ENABLED)?;
     }
-    let revision = export.note(NOTE_REVISION)?;
+    let revision = export.note(notes::REVISION)?;
     file.put(KEY_REVISION, revision.as_deref().unwrap_or(&REVISION_FIRST))?;
-    for (name, prefix) in [(bucket::AUTH_ROLES, NOTE_ROLE), (bucket::AUTH_USERS, NOTE_USER)] {
+    for (name, prefix) in [(bucket::AUTH_ROLES, notes::ROLE), (bucket::AUTH_USERS, notes::USER)] {
         file.bucket(name)?;
         for note in export.notes(prefix.as_bytes())? {
             let (name, message) = note?;
@@ -51,13 +49,13 @@ pub(super) fn write<W: Write + Seek>(export: &Export, file: &mut Writer<W>) -> R
 /// Loads one entry of the bucket `auth`.
 pub(super) fn load(key: &[u8], value: &[u8], loader: &mut Loader<'_, '_>) -> Result<(), EtcdSnapshotError> {
     match key {
-        KEY_ENABLED if value == ENABLED => Ok(loader.note(NOTE_ENABLED, ENABLED)?),
+        KEY_ENABLED if value == ENABLED => Ok(loader.note(notes::ENABLED, ENABLED)?),
         // etcd too takes everything else for off.
         KEY_ENABLED => Ok(()),
         KEY_REVISION => match <[u8; 8]>::try_from(value) {
             // What no note says. An etcd that has just begun may have written 0, and means 1.
             Ok(REVISION_FIRST | [0, 0, 0, 0, 0, 0, 0, 0]) => Ok(()),
-            Ok(revision) => Ok(loader.note(NOTE_REVISION, revision)?),
+            Ok(revision) => Ok(loader.note(notes::REVISION, revision)?),
             Err(_) => Err(schema("its `authRevision` is no number")),
         },
         // Nothing that counts: no etcd of these versions writes more.
@@ -70,8 +68,7 @@ pub(super) fn load_user(
     user: &[u8],
     loader: &mut Loader<'_, '_>,
 ) -> Result<(), EtcdSnapshotError> {
-    let is_user = User::decode(user).is_ok_and(|user| user.name == name);
-    load_named(NOTE_USER, "user", name, user, is_user, loader)
+    load_named(notes::USER, name, user, loader)
 }
 
 pub(super) fn load_role(
@@ -79,20 +76,17 @@ pub(super) fn load_role(
     role: &[u8],
     loader: &mut Loader<'_, '_>,
 ) -> Result<(), EtcdSnapshotError> {
-    let is_role = Role::decode(role).is_ok_and(|role| role.name == name);
-    load_named(NOTE_ROLE, "role", name, role, is_role, loader)
+    load_named(notes::ROLE, name, role, loader)
 }
 
+/// Loads what a server can read at its start.
 fn load_named(
     prefix: &str,
-    what: &str,
     name: &[u8],
     message: &[u8],
-    is_one: bool,
     loader: &mut Loader<'_, '_>,
 ) -> Result<(), EtcdSnapshotError> {
-    if !is_one {
-        return Err(schema(format!("the {what} `{}` is none", name.escape_ascii())));
-    }
-    Ok(loader.note([prefix.as_bytes(), name].concat(), message)?)
+    let note = [prefix.as_bytes(), name].concat();
+    notes::check(&note, message).map_err(|error| schema(answers::chain(&error)))?;
+    Ok(loader.note(note, message)?)
 }

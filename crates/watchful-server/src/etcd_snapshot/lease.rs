@@ -23,7 +23,10 @@ struct Lease {
     remaining_ttl: i64,
 }
 
-pub(super) fn write<W: Write + Seek>(export: &Export, file: &mut Writer<W>) -> Result<(), EtcdSnapshotError> {
+pub(super) fn write<W: Write + Seek>(
+    export: &Export<'_>,
+    file: &mut Writer<W>,
+) -> Result<(), EtcdSnapshotError> {
     for lease in export.leases()? {
         let (id, ttl) = lease?;
         file.put(&id.to_be_bytes(), &Lease { id, ttl, remaining_ttl: 0 }.encode_to_vec())?;

@@ -18,7 +18,11 @@ pub(crate) struct From {
 /// Writes the file, without the SHA-256 that follows it. Tells how many bytes it has.
 ///
 /// One row at a time is in memory, so it is best that `out` is buffered.
-pub(crate) fn write<W: Write + Seek>(export: &Export, from: From, out: W) -> Result<u64, EtcdSnapshotError> {
+pub(crate) fn write<W: Write + Seek>(
+    export: &Export<'_>,
+    from: From,
+    out: W,
+) -> Result<u64, EtcdSnapshotError> {
     let mut file = Writer::new(out)?;
     file.bucket(bucket::ALARM)?;
     alarm::write(export, from.member_id, &mut file)?;
@@ -41,7 +45,7 @@ pub(crate) fn write<W: Write + Seek>(export: &Export, from: From, out: W) -> Res
 }
 
 fn write_meta<W: Write + Seek>(
-    export: &Export,
+    export: &Export<'_>,
     from: From,
     file: &mut Writer<W>,
 ) -> Result<(), EtcdSnapshotError> {

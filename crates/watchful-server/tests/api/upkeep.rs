@@ -91,6 +91,54 @@ async fn a_snapshot_is_an_etcds_with_its_hash_behind_it() {
     server.stop().await;
 }
 
+async fn save(server: &TestServer) -> Vec<u8> {
+    let mut parts = server.maintenance().snapshot(SnapshotRequest {}).await.unwrap().into_inner();
+    let mut file = Vec::new();
+    while let Some(part) = parts.message().await.unwrap() {
+        file.extend_from_slice(&part.blob);
+    }
+    file
+}
+
+/// Whatever is written meanwhile: a snapshot is the history up to one revision, and nothing waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_is_of_one_moment_while_writes_go_on() {
+    let server = TestServer::start().await;
+    let stopping = std::sync::atomic::AtomicBool::new(false);
+    let written = async {
+        let mut number = 0;
+        while !stopping.load(std::sync::atomic::Ordering::Relaxed) {
+            server.put(&format!("key/{}", number % 50), format!("{number}")).await;
+            number += 1;
+        }
+        number
+    };
+    let saved = async {
+        let mut saved = Vec::new();
+        while server.server.shared().store.current_revision() < 20 {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..5 {
+            saved.push(save(&server).await);
+        }
+        stopping.store(true, std::sync::atomic::Ordering::Relaxed);
+        saved
+    };
+    let (written, saved) = tokio::join!(written, saved);
+    assert!(written > 20);
+    let folder = tempfile::tempdir().unwrap();
+    for (at, bytes) in saved.iter().enumerate() {
+        let (file, dir) = (folder.path().join("saved"), folder.path().join(at.to_string()));
+        std::fs::write(&file, bytes).unwrap();
+        let snapshot = EtcdSnapshot::open(std::fs::File::open(&file).unwrap()).unwrap();
+        snapshot.restore(&dir).unwrap();
+        let copy = watchful::Store::open(dir, watchful::Settings::default()).unwrap();
+        let own = &server.server.shared().store;
+        assert_eq!(copy.hash(0).unwrap(), own.hash(copy.current_revision()).unwrap());
+    }
+    server.stop().await;
+}
+
 /// The same history has the same hash, before and after the compacted rows are gone and the file was rewritten.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_hash_is_of_the_history() {

@@ -38,6 +38,8 @@ fn a_snapshot_is_saved_checked_restored_and_served() {
     assert_eq!(json["file"], file, "{json}");
     assert_eq!(json["bytes"], std::fs::metadata(file).unwrap().len(), "{json}");
     assert!(!server.dir().join("snapshot.part").exists());
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(file).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600, "it has everybody's password hashes");
 
     server.run(&["put", "a", "2"]);
     server.kill();
@@ -45,6 +47,11 @@ fn a_snapshot_is_saved_checked_restored_and_served() {
     std::fs::rename(&data, server.dir().join("old")).unwrap();
     let restored = server.run(&["restore", file, "--data-dir", data.to_str().unwrap()]);
     assert!(restored.contains("start it with: watchful --data-dir "), "{restored}");
+    let report = server.run(&["check", file]);
+    assert!(
+        report.starts_with("current revision  2\n")
+            && report.ends_with("its SHA-256 is right; nothing is wrong\n")
+    );
     let report = server.run(&["check", data.to_str().unwrap()]);
     assert!(
         report.starts_with("current revision  2\n") && report.ends_with("nothing is wrong\n"),

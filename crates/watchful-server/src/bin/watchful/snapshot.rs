@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -69,7 +70,7 @@ async fn save<'a>(server: &Server, file: &'a Path, part: &OsString) -> Result<Sa
     // A copy is made before the first part comes: how long that takes depends on the store.
     let started = server.maintenance().snapshot(SnapshotRequest {}).await;
     let mut parts = started.map_err(|status| server.failure(&status))?.into_inner();
-    let mut received = Received::new(BufWriter::new(File::create(part).map_err(unusable)?));
+    let mut received = Received::new(BufWriter::new(create(part).map_err(unusable)?));
     let mut version = String::new();
     let progress = Progress::new();
     while let Some(part) = next(server, &mut parts).await? {
@@ -85,6 +86,11 @@ async fn save<'a>(server: &Server, file: &'a Path, part: &OsString) -> Result<Sa
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(unusable)?;
     Ok(Saved { file, bytes, version, sha256 })
+}
+
+/// A file for nobody else: a snapshot has the hashes of passwords, and every value.
+fn create(part: &OsString) -> io::Result<File> {
+    File::options().write(true).create(true).truncate(true).mode(0o600).open(part)
 }
 
 async fn next(

@@ -118,6 +118,8 @@ fn from_etcd_and_back() {
     let users = moved(&second).remove("authUsers").unwrap();
     assert_eq!(users.keys().collect::<Vec<_>>(), [&b"certified"[..], b"root", b"rose"]);
 
+    check_auth(&etcdctl);
+
     let back = Server::etcd_of(&second).unwrap();
     let etcdctl = Etcdctl::of(&back).unwrap();
     assert_eq!(Seen::of(&etcdctl, &lease), seen);
