@@ -156,11 +156,12 @@ async fn stopped() -> io::Result<Failure> {
 
 /// Plays the seeds. How many of them found a difference.
 async fn play(arguments: &Arguments) -> Result<usize, Failure> {
-    let pair = pair(arguments);
     let mut failed = 0;
     for seed in arguments.seed.map_or(arguments.seeds.clone(), |seed| seed..seed + 1) {
         let start = Instant::now();
-        let steps = workload::steps(seed, arguments.steps, arguments.users || workload::has_users(seed));
+        let with_users = arguments.users || workload::has_users(seed);
+        let pair = pair(arguments).with_web_tokens(with_users && workload::has_web_tokens(seed));
+        let steps = workload::steps(seed, arguments.steps, with_users);
         let options = Options { keep_going: arguments.keep_going, transcript: arguments.transcript };
         let report = run::run(&pair, &steps, options).await?;
         print!("{}", show::transcript(&pair, &report));

@@ -32,6 +32,8 @@ pub(crate) struct Program {
     pub(crate) has_peers: bool,
     /// Further flags.
     pub(crate) flags: &'static [&'static str],
+    /// Whether its tokens are JSON web tokens, and not kept in its memory.
+    pub(crate) has_web_tokens: bool,
 }
 
 /// A server that runs. It ends when this is dropped.
@@ -45,11 +47,23 @@ pub(crate) struct Running {
 
 impl Program {
     pub(crate) fn etcd(path: &Path) -> Self {
-        Self { name: "etcd", path: path.to_owned(), has_peers: true, flags: ETCD_FLAGS }
+        Self {
+            name: "etcd",
+            path: path.to_owned(),
+            has_peers: true,
+            flags: ETCD_FLAGS,
+            has_web_tokens: false,
+        }
     }
 
     pub(crate) fn watchful(path: &Path) -> Self {
-        Self { name: "watchful", path: path.to_owned(), has_peers: false, flags: &["--bcrypt-cost", "4"] }
+        Self {
+            name: "watchful",
+            path: path.to_owned(),
+            has_peers: false,
+            flags: &["--bcrypt-cost", "4"],
+            has_web_tokens: false,
+        }
     }
 
     /// Starts it, and waits until it answers.
@@ -77,6 +91,11 @@ impl Program {
             command.args(["--initial-cluster", &format!("default={peer}")]);
         }
         command.args(self.flags);
+        if self.has_web_tokens {
+            let key = folder.path().join("key");
+            std::fs::write(&key, "the one who has this may be anybody")?;
+            command.arg(format!("--auth-token=jwt,sign-method=HS256,priv-key={},ttl=1h", key.display()));
+        }
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let child = command.spawn().map_err(|error| {
             format!("{} does not start: {error}; is {} there?", self.name, self.path.display())

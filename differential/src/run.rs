@@ -33,6 +33,7 @@ pub(crate) use report::{Exchange, Options, Pair, Report};
 pub(crate) async fn run(pair: &Pair, steps: &[Step], options: Options) -> Result<Report, Failure> {
     let (reference, subject) = tokio::join!(Side::start(&pair.reference), Side::start(&pair.subject));
     let mut run = Run::new([reference?, subject?], pair.has_known, options);
+    run.users.have_web_tokens = pair.reference.has_web_tokens;
     run.begin().await;
     for (at, step) in steps.iter().enumerate() {
         if run.is_over() {

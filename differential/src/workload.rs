@@ -35,6 +35,11 @@ pub(crate) fn has_users(seed: u64) -> bool {
     seed % 3 == 1
 }
 
+/// Whether the tokens of a seed with users are JSON web tokens: each change of users, roles and permissions makes them old.
+pub(crate) fn has_web_tokens(seed: u64) -> bool {
+    seed % 2 == 0
+}
+
 /// The steps of a seed, about as many as `count`. With users, they are asked for from a third of them on.
 pub(crate) fn steps(seed: u64, count: usize, with_users: bool) -> Vec<Step> {
     let random = &mut StdRng::seed_from_u64(seed);

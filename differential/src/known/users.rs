@@ -2,6 +2,7 @@
 
 use tonic::Code;
 use watchful_wire::authpb::{Permission, permission};
+use watchful_wire::etcdserverpb::TxnRequest;
 
 use super::{WATCHED, refused};
 use crate::answer::{Answer, Delivery};
@@ -32,6 +33,7 @@ pub(super) fn is_for_its_caller(answer: &Answer) -> bool {
         refused(Code::PermissionDenied, "etcdserver: permission denied"),
         refused(Code::Unauthenticated, "etcdserver: invalid auth token"),
         refused(Code::InvalidArgument, "etcdserver: user name is empty"),
+        refused(Code::InvalidArgument, "etcdserver: revision of auth store is old"),
     ]
     .contains(answer)
 }
@@ -42,6 +44,13 @@ pub(super) fn login_without_a_password(request: &Request, etcd: &Answer, watchfu
     matches!(request, Request::Auth(AuthCall::Authenticate(_)))
         && *etcd == refused(Code::Unknown, TEXT)
         && *watchful == refused(Code::InvalidArgument, FAILED)
+}
+
+/// A transaction of nothing: nothing is asked for that a token has to be new for.
+pub(super) fn empty_txn_with_an_old_token(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
+    let old = refused(Code::InvalidArgument, "etcdserver: revision of auth store is old");
+    let is_empty = matches!(request, Request::Txn(txn) if *txn == TxnRequest::default());
+    is_empty && *etcd == old && matches!(watchful, Answer::Txn(_))
 }
 
 /// The text of etcd's own error, without its code. The code and the text of all other calls are Watchful's.
@@ -92,7 +101,8 @@ const DENIED: &str = "rpc error: code = PermissionDenied desc = etcdserver: perm
 
 /// Why etcd 3.4.23 refuses a watch for its user, before it looks at anything else.
 pub(super) fn is_for_its_user(cancel_reason: &str) -> bool {
-    const REASONS: [&str; 2] = [
+    const REASONS: [&str; 3] = [
+        "rpc error: code = InvalidArgument desc = etcdserver: revision of auth store is old",
         "rpc error: code = InvalidArgument desc = etcdserver: user name is empty",
         "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token",
     ];

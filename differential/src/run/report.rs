@@ -16,6 +16,15 @@ pub(crate) struct Pair {
     pub(crate) has_known: bool,
 }
 
+impl Pair {
+    /// The same with tokens of this kind.
+    pub(crate) fn with_web_tokens(mut self, has_web_tokens: bool) -> Self {
+        self.reference.has_web_tokens = has_web_tokens;
+        self.subject.has_web_tokens = has_web_tokens;
+        self
+    }
+}
+
 /// A request and what both answered.
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange {

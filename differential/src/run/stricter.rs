@@ -6,8 +6,8 @@
 
 use watchful_wire::etcdserverpb::request_op::Request as Operation;
 use watchful_wire::etcdserverpb::{
-    AuthRoleGrantPermissionRequest, DeleteRangeRequest, LeaseTimeToLiveRequest, PutRequest, RangeRequest,
-    RequestOp, ResponseHeader, TxnRequest,
+    AuthRoleGrantPermissionRequest, AuthUserGetRequest, DeleteRangeRequest, LeaseTimeToLiveRequest,
+    PutRequest, RangeRequest, RequestOp, ResponseHeader, TxnRequest,
 };
 use watchful_wire::{WatchResponse, authpb::Permission};
 
@@ -16,6 +16,7 @@ use tonic::Code;
 use super::Run;
 use crate::answer::Answer;
 use crate::auth::AuthCall;
+use crate::caller::Caller;
 use crate::request::{Request, Upkeep};
 
 /// The etcd that this is about.
@@ -66,15 +67,12 @@ impl Run {
             }
             Request::LeaseGrant(_)
             | Request::LeaseRevoke(_)
+            | Request::LeaseKeepAlive(_)
+            | Request::LeaseTimeToLive(_)
+            | Request::LeaseLeases(_)
             | Request::MemberList(_)
             | Request::Alarm(_)
-            | Request::Upkeep(Upkeep::Status) => ("calls-by-nobody", self.refusal_of_nobody().await?),
-            Request::LeaseKeepAlive(_) | Request::LeaseTimeToLive(_) | Request::LeaseLeases(_) => {
-                match self.refusal_of_nobody().await {
-                    Some(answer) => ("calls-by-nobody", answer),
-                    None => ("leases-without-permission", self.refusal_of_lease(request).await?),
-                }
-            }
+            | Request::Upkeep(Upkeep::Status) => return self.refusal_of_caller(request).await,
             _ => return None,
         };
         Some(Refusal { id, answer })
@@ -126,7 +124,29 @@ impl Run {
 
     /// What the reference says where nobody is known to ask.
     async fn refusal_of_nobody(&mut self) -> Option<Answer> {
-        self.refused(read(b"probe", b"")).await.filter(|answer| !is_denied(answer))
+        self.refused(read(b"probe", b"")).await.filter(is_unknown)
+    }
+
+    /// What is asked for by somebody, a user, who may write or read the keys that it is about.
+    async fn refusal_of_caller(&mut self, request: &Request) -> Option<Refusal> {
+        if let Some(answer) = self.refusal_of_nobody().await {
+            return Some(Refusal { id: "calls-by-nobody", answer });
+        }
+        if self.is_gone().await {
+            let message = "etcdserver: permission denied".to_owned();
+            let answer = Answer::Refused { code: Code::PermissionDenied, message };
+            return Some(Refusal { id: "calls-by-users-that-are-gone", answer });
+        }
+        let answer = self.refusal_of_lease(request).await?;
+        Some(Refusal { id: "leases-without-permission", answer })
+    }
+
+    /// Whether the reference knows who asks by a token, and no longer as a user.
+    async fn is_gone(&mut self) -> bool {
+        let Caller::User(name) = self.caller else { return false };
+        let get = AuthCall::UserGet(AuthUserGetRequest { name: name.to_owned() });
+        let answer = self.sides[0].ask(&Request::Auth(get)).await;
+        matches!(answer, Answer::Refused { message, .. } if message == "etcdserver: user name not found")
     }
 
     /// The keys of a lease, or of all of them, are written or read by whoever asks about it.
@@ -186,7 +206,7 @@ impl Run {
     /// The reference's refusal of who asks. Other errors are none.
     async fn refused(&mut self, request: Request) -> Option<Answer> {
         let answer = self.sides[0].ask(&request).await;
-        (is_denied(&answer) || is_unknown(&answer)).then_some(answer)
+        (is_denied(&answer) || is_unknown(&answer) || is_old(&answer)).then_some(answer)
     }
 }
 
@@ -205,6 +225,11 @@ fn refusal_of_watch(refused: &Answer, revision: i64) -> Option<Answer> {
 
 fn is_denied(answer: &Answer) -> bool {
     matches!(answer, Answer::Refused { code: Code::PermissionDenied, .. })
+}
+
+/// Whether the token is older than the newest change.
+fn is_old(answer: &Answer) -> bool {
+    matches!(answer, Answer::Refused { message, .. } if message == "etcdserver: revision of auth store is old")
 }
 
 /// Whether it is not known who asks.

@@ -4,7 +4,7 @@
 //! looks once. So the workload's streams are closed before such a change; [`crate::scenes`] has a step for what happens
 //! to one that stays.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use watchful_wire::authpb::Permission;
 use watchful_wire::etcdserverpb as pb;
@@ -23,6 +23,11 @@ const WRONG: &str = "wrong";
 #[derive(Debug, Default)]
 pub(super) struct Users {
     pub(super) enabled: bool,
+    /// Whether each change makes the tokens from before it old.
+    pub(super) have_web_tokens: bool,
+    /// Who was given a token.
+    known: BTreeSet<&'static str>,
+    changes: usize,
     passwords: HashMap<String, String>,
 }
 
@@ -93,11 +98,14 @@ impl Run {
             self.close_streams(renews);
         }
         let answer = self.ask(Request::Auth(call.clone())).await;
-        if matches!(answer, Answer::Auth(AuthAnswer { says: Says::Done, .. })) {
+        let is_done = matches!(answer, Answer::Auth(AuthAnswer { says: Says::Done, .. }));
+        if is_done {
             self.users.learn(&call);
         }
         if renews {
             self.renew().await;
+        } else if is_done && matters {
+            self.log_in_again().await;
         }
     }
 
@@ -119,12 +127,27 @@ impl Run {
         for stream in 0..STREAMS {
             self.close_stream(own_of(Caller::User(name), stream));
         }
+        self.users.known.insert(name);
         let password = self.users.passwords.get(name).filter(|_| right);
         let password = password.map_or_else(|| WRONG.to_owned(), Clone::clone);
         let login = AuthCall::Authenticate(pb::AuthenticateRequest { name: name.to_owned(), password });
         let caller = self.act_as(Caller::Nobody);
         self.ask_plainly(Request::Auth(login)).await;
         self.act_as(caller);
+    }
+
+    /// Gives those a new token whose old one has become old by a change: root each time, the others mostly.
+    pub(crate) async fn log_in_again(&mut self) {
+        if !self.users.enabled || !self.users.have_web_tokens {
+            return;
+        }
+        self.log_in(ROOT, true).await;
+        self.users.changes += 1;
+        if !self.users.changes.is_multiple_of(4) {
+            for user in self.users.known.clone() {
+                self.log_in(user, true).await;
+            }
+        }
     }
 
     /// Opens the watch of everything again, by who may see it now.

@@ -27,6 +27,7 @@ pub(super) async fn watch_until_revoked(run: &mut Run) {
     let revoke = AuthUserRevokeRoleRequest { name: GUEST.to_owned(), role: GUESTS.to_owned() };
     // The stream stays open.
     run.ask(Request::Auth(AuthCall::UserRevokeRole(revoke))).await;
+    run.log_in(ROOT, true).await;
     run.ask(Request::Put(PutRequest { key: WATCHED.into(), ..Default::default() })).await;
     run.sync().await;
     run.close_stream(ALONE);
