@@ -37,7 +37,7 @@ pub(crate) fn has_users(seed: u64) -> bool {
 
 /// Whether the tokens of a seed with users are JSON web tokens: each change of users, roles and permissions makes them old.
 pub(crate) fn has_web_tokens(seed: u64) -> bool {
-    seed % 2 == 0
+    seed.is_multiple_of(2)
 }
 
 /// The steps of a seed, about as many as `count`. With users, they are asked for from a third of them on.

@@ -207,14 +207,15 @@ impl Root {
 
     /// What was taken, as it was.
     async fn give_back(&self, round: usize) {
-        if round % 3 == 2 {
+        let way = round % 3;
+        if way == 2 {
             let add = pb::AuthRoleAddRequest { name: "r".into() };
             self.auth().role_add(self.0.asks(add)).await.unwrap();
         }
-        if round % 3 != 1 {
+        if way != 1 {
             self.grant().await;
         }
-        if round % 3 != 0 {
+        if way != 0 {
             let grant = pb::AuthUserGrantRoleRequest { user: "u".into(), role: "r".into() };
             self.auth().user_grant_role(self.0.asks(grant)).await.unwrap();
         }

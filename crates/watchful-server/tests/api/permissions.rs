@@ -92,7 +92,7 @@ impl Table {
         self.must("AuthEnable", pb::AuthEnableRequest {}).await;
     }
 
-    async fn must(&self, method: &str, message: impl Message + Send + 'static) {
+    async fn must(&self, method: &str, message: impl Message + 'static) {
         let path: &'static str = format!("/etcdserverpb.Auth/{method}").leak();
         let token = self.tokens.last().cloned().flatten();
         self.call::<_, ()>(token, path, message).await.unwrap();

@@ -314,7 +314,7 @@ async fn a_server_that_stops_ends_watches_with_an_error_that_clients_resume_afte
 /// A burst to 10,000 watches cost as much as in etcd, because each revision was an answer of its own to each of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_piled_up_for_a_watch_comes_in_fewer_answers_and_in_order() {
-    const PUTS: i64 = 400;
+    const PUTS: usize = 400;
     let server = TestServer::start().await;
     let mut watch = server.watch().await;
     // Two groups: whoever watches `k` sees every change, and whoever watches `k1` one in ten.
@@ -327,8 +327,7 @@ async fn what_has_piled_up_for_a_watch_comes_in_fewer_answers_and_in_order() {
     }
     let mut seen = [Vec::new(), Vec::new(), Vec::new()];
     let (mut answers, mut largest) = (0, 0);
-    while seen[0].len() < PUTS as usize || seen[1].len() < PUTS as usize || seen[2].len() < PUTS as usize / 10
-    {
+    while seen[0].len() < PUTS || seen[1].len() < PUTS || seen[2].len() < PUTS / 10 {
         let answer = watch.next().await;
         let revisions: Vec<i64> =
             answer.events.list().iter().map(|event| event.kv.as_ref().unwrap().mod_revision()).collect();
@@ -336,7 +335,7 @@ async fn what_has_piled_up_for_a_watch_comes_in_fewer_answers_and_in_order() {
         (answers, largest) = (answers + 1, largest.max(revisions.len()));
         seen[usize::try_from(answer.watch_id).unwrap()].extend(revisions);
     }
-    let all: Vec<i64> = (2..2 + PUTS).collect();
+    let all: Vec<i64> = (2..).take(PUTS).collect();
     assert_eq!((&seen[0], &seen[1]), (&all, &all));
     assert_eq!(seen[2], all.iter().copied().skip(1).step_by(10).collect::<Vec<_>>());
     let deliveries = 2 * PUTS + PUTS / 10;
