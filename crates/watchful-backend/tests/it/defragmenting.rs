@@ -209,7 +209,7 @@ fn a_long_read_and_a_defragmentation_wait_for_each_other() {
     let long = backend.read_long().unwrap();
     thread::scope(|scope| {
         let defragmenting = scope.spawn(|| backend.defragment());
-        append(&backend, log, 1000, 200);
+        (1000..1200).for_each(|number| append(&backend, log, number, 10));
         assert_eq!(long.len(log).unwrap(), rows, "a view does not change");
         drop(long);
         defragmenting.join().unwrap().unwrap();

@@ -111,26 +111,25 @@ async fn a_snapshot_is_of_one_moment_while_writes_go_on() {
             server.put(&format!("key/{}", number % 50), format!("{number}")).await;
             number += 1;
         }
-        number
     };
     let saved = async {
         let mut saved = Vec::new();
-        while server.server.shared().store.current_revision() < 20 {
-            tokio::task::yield_now().await;
-        }
-        for _ in 0..5 {
-            saved.push(save(&server).await);
+        for revision in [20, 40, 60, 80, 100] {
+            while server.server.shared().store.current_revision() < revision {
+                tokio::task::yield_now().await;
+            }
+            saved.push((revision, save(&server).await));
         }
         stopping.store(true, std::sync::atomic::Ordering::Relaxed);
         saved
     };
-    let (written, saved) = tokio::join!(written, saved);
-    assert!(written > 20);
+    let ((), saved) = tokio::join!(written, saved);
     let folder = tempfile::tempdir().unwrap();
-    for (at, bytes) in saved.iter().enumerate() {
-        let (file, dir) = (folder.path().join("saved"), folder.path().join(at.to_string()));
+    for (revision, bytes) in &saved {
+        let (file, dir) = (folder.path().join("saved"), folder.path().join(revision.to_string()));
         std::fs::write(&file, bytes).unwrap();
         let snapshot = EtcdSnapshot::open(std::fs::File::open(&file).unwrap()).unwrap();
+        assert!(snapshot.revision() >= *revision);
         snapshot.restore(&dir).unwrap();
         let copy = watchful::Store::open(dir, watchful::Settings::default()).unwrap();
         let own = &server.server.shared().store;
