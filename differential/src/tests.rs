@@ -5,8 +5,10 @@ use std::process::Command;
 use std::time::SystemTime;
 
 use crate::answer::Answer;
+use crate::caller::Caller;
 use crate::program::Program;
 use crate::run::{self, Options, Pair};
+use crate::step::Step;
 use crate::{show, shrink, workload};
 
 const ETCD: &str = "etcd";
@@ -119,9 +121,13 @@ async fn a_server_that_lets_everybody_do_more_is_found() {
     let pair = Pair { reference: etcd(), subject: etcd(), has_known: true };
     for seed in 0..2 {
         let pair = pair.clone().with_web_tokens(workload::has_web_tokens(seed));
-        let steps = workload::steps(seed, 400, true);
+        let mut steps = workload::steps(seed, 400, true);
+        // It looks at wrong tokens while auth is off, which Watchful does not; this is about what comes then.
+        steps.retain(|step| !matches!(step, Step::As { caller: Caller::Stranger, .. }));
         let report = run::run(&pair, &steps, Options::default()).await.unwrap();
         let found = report.differences.first().expect("it grants, compacts and reads what is not permitted");
-        assert!(matches!(found.answers[0], Answer::Refused { .. } | Answer::Watch(_)), "{found:?}");
+        let [refused, done] = &found.answers;
+        assert!(matches!(refused, Answer::Refused { .. } | Answer::Watch(_)), "{found:?}");
+        assert!(!matches!(done, Answer::Refused { .. }), "{found:?}");
     }
 }
