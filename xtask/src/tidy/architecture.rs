@@ -152,9 +152,9 @@ mod tests {
     fn a_row_that_differs_is_found() {
         let table = arrow_table()
             .replace("| `watchful-testkit` | `watchful-revision` |", "| `watchful-testkit` | `watchful` |");
-        check_arrows(&page(&table), &["13: the row of `watchful-testkit` differs from the code"]);
+        check_arrows(&page(&table), &["14: the row of `watchful-testkit` differs from the code"]);
         let table = arrow_table().replace("\n| `xtask` | nothing of ours |", "\n| `new` | anything |");
-        let expected = ["1: the row of `xtask` differs from the code", "16: `new` has no row in the code"];
+        let expected = ["1: the row of `xtask` differs from the code", "17: `new` has no row in the code"];
         check_arrows(&page(&table), &expected);
     }
 
