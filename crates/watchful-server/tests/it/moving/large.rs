@@ -1,4 +1,4 @@
-//! A large store, there and back. `MOVING_KEYS=1000000` moves so many keys; the test says what it took.
+//! A large store with leases and users, there and back. `MOVING_KEYS=1000000` moves so many keys; the test says what it took.
 
 use std::fs;
 use std::path::Path;
@@ -9,6 +9,7 @@ use watchful_wire::etcdserverpb::kv_client::KvClient;
 use watchful_wire::etcdserverpb::request_op::Request;
 use watchful_wire::etcdserverpb::{PutRequest, RequestOp, TxnRequest};
 
+use super::round_trips::{grant, turn_auth_on};
 use super::{assert_same, hash, save};
 use crate::support::{Etcdctl, Server, kv};
 
@@ -22,18 +23,21 @@ async fn a_large_store_there_and_back() {
     let keys = std::env::var(KEYS).map_or(KEYS_DEFAULT, |keys| keys.parse().unwrap());
     let watchful = Server::watchful();
     let Some(etcdctl) = Etcdctl::of(&watchful) else { return };
-    fill(&kv(&watchful.endpoint()).await, keys).await;
+    let lease = i64::from_str_radix(&grant(&etcdctl, "5000"), 16).unwrap();
+    fill(&kv(&watchful.endpoint()).await, keys, lease).await;
+    turn_auth_on(&etcdctl);
     tokio::task::block_in_place(|| there_and_back(&watchful, &etcdctl, keys));
 }
 
-async fn fill(client: &KvClient<Channel>, keys: u64) {
+/// Each tenth key hangs on the lease.
+async fn fill(client: &KvClient<Channel>, keys: u64, lease: i64) {
     let mut txns = tokio::task::JoinSet::new();
     for first in (0..keys).step_by(usize::try_from(KEYS_A_TXN).unwrap()) {
         if txns.len() as u64 == TXNS_AT_ONCE {
             txns.join_next().await.unwrap().unwrap();
         }
         let mut client = client.clone();
-        let success = (first..keys.min(first + KEYS_A_TXN)).map(put).collect();
+        let success = (first..keys.min(first + KEYS_A_TXN)).map(|number| put(number, lease)).collect();
         txns.spawn(async move {
             client.txn(TxnRequest { success, ..Default::default() }).await.unwrap();
         });
@@ -41,9 +45,10 @@ async fn fill(client: &KvClient<Channel>, keys: u64) {
     txns.join_all().await;
 }
 
-fn put(number: u64) -> RequestOp {
+fn put(number: u64, lease: i64) -> RequestOp {
     let (key, value) = (format!("/registry/things/{number:08}"), format!("{number:0100}"));
-    let put = PutRequest { key: key.into(), value: value.into(), ..Default::default() };
+    let lease = if number.is_multiple_of(10) { lease } else { 0 };
+    let put = PutRequest { key: key.into(), value: value.into(), lease, ..Default::default() };
     RequestOp { request: Some(Request::RequestPut(put)) }
 }
 

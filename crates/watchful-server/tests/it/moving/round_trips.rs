@@ -26,13 +26,13 @@ fn fill(etcdctl: &Etcdctl) -> String {
     lease
 }
 
-fn grant(etcdctl: &Etcdctl, ttl: &str) -> String {
+pub(super) fn grant(etcdctl: &Etcdctl, ttl: &str) -> String {
     let told = etcdctl.ok(&["lease", "grant", ttl]);
     told.split_whitespace().nth(1).unwrap().to_owned()
 }
 
-/// Users and roles, and auth turned on. Of a real etcd: its own is the measure.
-fn turn_auth_on(etcdctl: &Etcdctl) {
+/// Users and roles, and auth turned on.
+pub(super) fn turn_auth_on(etcdctl: &Etcdctl) {
     etcdctl.ok(&["user", "add", "root:secret"]);
     etcdctl.ok(&["user", "add", "rose:thorn"]);
     etcdctl.ok(&["user", "add", "certified", "--no-password"]);
