@@ -65,6 +65,7 @@ pub(crate) const KNOWN: &[Known] = &[
     Known { id: "txn-range-below-zero", etcd: "3.4.23", matches: txn_range_below_zero },
     Known { id: "unknown-sort-order", etcd: "3.4.23", matches: unknown_sort_order },
     Known { id: "upkeep-refused-without-code", etcd: "3.4.23", matches: users::upkeep_refused_without_code },
+    Known { id: "user-get-of-no-name", etcd: "3.4.23", matches: users::user_get_of_no_name },
     Known { id: "watch-at-compacted-delete", etcd: "3.4.23", matches: watch_at_compacted_delete },
     Known { id: "watch-from-below-zero", etcd: "3.4.23", matches: watch_from_below_zero },
     Known { id: "watch-of-open-end", etcd: "3.4.23", matches: users::only_one_is_asked },

@@ -46,6 +46,13 @@ pub(super) fn login_without_a_password(request: &Request, etcd: &Answer, watchfu
         && *watchful == refused(Code::InvalidArgument, FAILED)
 }
 
+/// etcd takes who has no name for the user without a name, whom it then does not find.
+pub(super) fn user_get_of_no_name(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
+    matches!(request, Request::Auth(AuthCall::UserGet(get)) if get.name.is_empty())
+        && *etcd == refused(Code::FailedPrecondition, "etcdserver: user name not found")
+        && *watchful == refused(Code::InvalidArgument, "etcdserver: user name is empty")
+}
+
 /// A transaction of nothing: nothing is asked for that a token has to be new for.
 pub(super) fn empty_txn_with_an_old_token(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
     let old = refused(Code::InvalidArgument, "etcdserver: revision of auth store is old");

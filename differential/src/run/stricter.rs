@@ -137,6 +137,8 @@ impl Run {
             let answer = Answer::Refused { code: Code::PermissionDenied, message };
             return Some(Refusal { id: "calls-by-users-that-are-gone", answer });
         }
+        // Who may do everything is not asked for more, however old the token is.
+        self.refusal_of_ruling().await?;
         let answer = self.refusal_of_lease(request).await?;
         Some(Refusal { id: "leases-without-permission", answer })
     }
