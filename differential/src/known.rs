@@ -121,12 +121,9 @@ fn hashkv_without_hash_revision(request: &Request, etcd: &Answer, watchful: &Ans
 fn member_add(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
     let Request::MemberAdd(_) = request else { return false };
     let bad_url = refused(Code::InvalidArgument, "etcdserver: given member URLs are invalid");
-    let is_refused = match watchful {
-        Answer::Refused { code: Code::FailedPrecondition, message } => {
-            message.starts_with("watchful: this server is the only member")
-        }
-        other => users::is_for_its_caller(other),
-    };
+    let only = "watchful: this server is the only member";
+    let is_refused = users::is_for_its_caller(watchful)
+        || matches!(watchful, Answer::Refused { code: Code::FailedPrecondition, message } if message.starts_with(only));
     *etcd == bad_url && is_refused
 }
 
@@ -134,10 +131,15 @@ fn member_add(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
 fn prev_kv_of_the_same_revision(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
     let Request::Delivered { create, .. } = request else { return false };
     let (Answer::Delivered(etcd), Answer::Delivered(watchful)) = (etcd, watchful) else { return false };
+    create.prev_kv && are_alike(etcd, watchful)
+}
+
+/// Whether they are the same but for such records before.
+fn are_alike(etcd: &[Delivery], watchful: &[Delivery]) -> bool {
     let is_alike = |(etcd, watchful): (&Delivery, &Delivery)| {
         etcd == watchful || has_prev_of_its_revision(watchful) && without_prev(etcd) == without_prev(watchful)
     };
-    create.prev_kv && etcd.len() == watchful.len() && etcd.iter().zip(watchful).all(is_alike)
+    etcd.len() == watchful.len() && etcd.iter().zip(watchful).all(is_alike)
 }
 
 fn has_prev_of_its_revision(delivery: &Delivery) -> bool {
@@ -230,7 +232,8 @@ fn unknown_sort_order(request: &Request, etcd: &Answer, watchful: &Answer) -> bo
         && *watchful == invalid
 }
 
-/// Watchful delivers deletes at the compact revision beside what etcd delivers, and nothing else differs.
+/// Watchful delivers deletes at the compact revision beside what etcd delivers, and nothing else differs but what
+/// `prev-kv-of-the-same-revision` is about.
 fn watch_at_compacted_delete(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {
     let Request::Delivered { create, compact_revision, .. } = request else { return false };
     let (Answer::Delivered(etcd), Answer::Delivered(watchful)) = (etcd, watchful) else { return false };
@@ -242,7 +245,7 @@ fn watch_at_compacted_delete(request: &Request, etcd: &Answer, watchful: &Answer
         _ => false,
     };
     let kept: Vec<_> = watchful.iter().filter(|delivery| !is_forgotten(delivery)).cloned().collect();
-    create.start_revision == *compact_revision && kept.len() < watchful.len() && *etcd == kept
+    create.start_revision == *compact_revision && kept.len() < watchful.len() && are_alike(etcd, &kept)
 }
 
 fn watch_from_below_zero(request: &Request, etcd: &Answer, watchful: &Answer) -> bool {

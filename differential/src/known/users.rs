@@ -34,6 +34,7 @@ pub(super) fn is_for_its_caller(answer: &Answer) -> bool {
         refused(Code::Unauthenticated, "etcdserver: invalid auth token"),
         refused(Code::InvalidArgument, "etcdserver: user name is empty"),
         refused(Code::InvalidArgument, "etcdserver: revision of auth store is old"),
+        refused(Code::FailedPrecondition, "etcdserver: user name not found"),
     ]
     .contains(answer)
 }
