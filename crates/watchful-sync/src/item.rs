@@ -114,7 +114,7 @@ impl Batch {
     }
 
     /// The engine's head when the batch was built: for a live batch its own revision, for one from history the newest
-    /// revision that was known.
+    /// revision that was known. Never below [`last_revision`](Self::last_revision).
     #[must_use]
     pub fn head(&self) -> u64 {
         self.head

@@ -185,7 +185,9 @@ impl Engine {
         if read.stale || chunk.next <= from {
             return;
         }
-        let mut dealt = Dealt::new(chunk, chunk.next.main.saturating_sub(1).max(self.head));
+        // Where the chunk ends inside a revision, its events are of that one: no batch is told before its events.
+        let newest = if chunk.next.sub > 0 { chunk.next.main } else { chunk.next.main.saturating_sub(1) };
+        let mut dealt = Dealt::new(chunk, newest.max(self.head));
         for member in self.synced_of_interest(&dealt, from) {
             self.deal_head(member, from, &mut dealt);
         }

@@ -179,7 +179,10 @@ fn in_words_of_testkit(spec: &watchful_sync::WatchSpec) -> WatchSpec {
     }
 }
 
+/// A part of a revision that the head had come to only half of was told with the head before it: over the API, a header
+/// with revision 31 and events of revision 32.
 fn observation(batch: &Batch) -> Observation {
+    assert!(batch.head() >= batch.last_revision(), "{batch:?}");
     Observation::Batch(ObservedBatch {
         first_revision: batch.first_revision(),
         last_revision: batch.last_revision(),
