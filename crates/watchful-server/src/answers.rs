@@ -60,6 +60,11 @@ answers! {
     invalid_downgrade_version: InvalidArgument, "etcdserver: invalid downgrade target version";
 }
 
+/// Whether it is [`old_revision`], whatever became of its code on the way.
+pub(crate) fn is_old_revision(status: &Status) -> bool {
+    status.message() == old_revision().message()
+}
+
 /// The answer to what the store refused.
 pub(crate) fn of(error: Error) -> Status {
     match error {

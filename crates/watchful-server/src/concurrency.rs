@@ -78,17 +78,17 @@ impl Contender {
     pub(crate) async fn enter(
         shared: &Arc<Shared>,
         rights: Rights,
-        name: Bytes,
+        name: &Bytes,
         lease: i64,
-        value: Bytes,
+        value: &[u8],
     ) -> Result<Self, Status> {
         shared.refuse_growth().map_err(relayed)?;
         rights.may(&Need::User).map_err(relayed)?;
-        may_see(&rights, &name)?;
+        may_see(&rights, name)?;
         let lease = if lease == 0 { own_lease(shared).await.map_err(relayed)? } else { lease };
-        let key = Bytes::from([&name, &b"/"[..], hex(lease).as_bytes()].concat());
+        let key = Bytes::from([name, &b"/"[..], hex(lease).as_bytes()].concat());
         may_change(&rights, &key)?;
-        let (own, asked) = (key.clone(), rights.clone());
+        let (own, value, asked) = (key.clone(), value.to_vec(), rights.clone());
         let entered = shared.store.transact(move |txn| {
             asked.hold_in(txn, &[lease])?;
             let before = txn.get(&own)?;
@@ -102,7 +102,7 @@ impl Contender {
         Ok(Self {
             shared: Arc::clone(shared),
             rights,
-            name,
+            name: name.clone(),
             key,
             lease,
             create_revision: before.unwrap_or(revision),
@@ -124,18 +124,25 @@ impl Contender {
 
     async fn be_first(&self) -> Result<bool, Status> {
         loop {
-            let rights = self.rights.renewed();
-            may_see(&rights, &self.name)?;
-            let view = self.shared.store.view().map_err(answers::of)?;
-            let own = view.get(&self.key).map_err(answers::of)?;
-            if own.is_none_or(|record| record.create_revision() != self.create_revision) {
-                return Ok(false);
+            match self.rights.read_renewed(|rights| self.look(rights))? {
+                Place::Lost => return Ok(false),
+                Place::First => return Ok(true),
+                Place::After(before, revision) => self.wait_for_deletes(before.key(), revision).await?,
             }
-            let before = view.range(&contenders(&self.name), &self.last_before()).map_err(answers::of)?;
-            rights.hold().map_err(relayed)?;
-            let Some(before) = before.records.first() else { return Ok(true) };
-            self.wait_for_deletes(before.key(), view.revision()).await?;
         }
+    }
+
+    fn look(&self, rights: &Rights) -> Result<Place, Status> {
+        may_see(rights, &self.name)?;
+        let view = self.shared.store.view().map_err(answers::of)?;
+        let own = view.get(&self.key).map_err(answers::of)?;
+        let before = view.range(&contenders(&self.name), &self.last_before()).map_err(answers::of)?;
+        rights.hold().map_err(relayed)?;
+        if own.is_none_or(|record| record.create_revision() != self.create_revision) {
+            return Ok(Place::Lost);
+        }
+        let before = before.records.into_iter().next();
+        Ok(before.map_or(Place::First, |before| Place::After(before, view.revision())))
     }
 
     /// The last of those who came before.
@@ -171,28 +178,39 @@ impl Drop for Contender {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if self.leaves && !self.shared.stopping.is_cancelled() {
             let (store, key) = (self.shared.store.clone(), self.key.clone());
-            let (rights, create_revision) = (self.rights.renewed(), self.create_revision);
+            let (rights, create_revision) = (self.rights.clone(), self.create_revision);
             runtime.spawn(async move {
+                let (rights, _unchanging) = rights.renewed_unchanging().await;
                 // It was let in with the right to do this. Where that fails, the key goes with its lease.
-                let _ = delete_created_at(&store, rights, key, create_revision).await;
+                let _ = delete_created_at(&store, rights, &key, create_revision).await;
             });
         }
     }
+}
+
+/// Where a contender is in its queue.
+enum Place {
+    /// In it no more.
+    Lost,
+    First,
+    /// Behind this one, at this revision.
+    After(Record, u64),
 }
 
 /// Deletes `key` if it was created at `create_revision`. Tells whether it was.
 pub(crate) async fn delete_created_at(
     store: &watchful::Store,
     rights: Rights,
-    key: Bytes,
+    key: &Bytes,
     create_revision: u64,
-) -> Result<Committed<bool>, Refused> {
+) -> Result<Committed<bool>, Status> {
+    let key = key.clone();
     let deleted = store.transact(move |txn| {
-        rights.hold()?;
+        rights.hold_in(txn, &[])?;
         let is_it = txn.get(&key)?.is_some_and(|record| record.create_revision() == create_revision);
         Ok::<_, Refused>(is_it && txn.delete(&key)?)
     });
-    deleted.await
+    Ok(deleted.await?)
 }
 
 /// An error as etcd's lock and election services give it on: they are clients of its other services, and what those

@@ -1,5 +1,6 @@
 //! The Election service.
 
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -34,11 +35,11 @@ impl Election {
         &self,
         rights: Rights,
         leader: LeaderKey,
-        value: Bytes,
+        value: &Bytes,
     ) -> Result<ProclaimResponse, Status> {
         self.shared.refuse_growth().map_err(relayed)?;
         may_change(&rights, &leader.key)?;
-        let options = PutOptions { lease: leader.lease, ..PutOptions::default() };
+        let (value, options) = (value.clone(), PutOptions { lease: leader.lease, ..PutOptions::default() });
         let proclaimed = self.shared.store.transact(move |txn| {
             rights.hold_in(txn, &[leader.lease])?;
             let own = txn.get(&leader.key)?;
@@ -55,8 +56,8 @@ impl Election {
     }
 }
 
-fn leader_of(leader: Option<LeaderKey>) -> Result<LeaderKey, Status> {
-    leader.ok_or_else(|| Status::unknown("\"leader\" field must be provided"))
+fn leader_of(leader: Option<&LeaderKey>) -> Result<LeaderKey, Status> {
+    leader.cloned().ok_or_else(|| Status::unknown("\"leader\" field must be provided"))
 }
 
 #[tonic::async_trait]
@@ -65,15 +66,15 @@ impl election_server::Election for Election {
         &self,
         request: Request<CampaignRequest>,
     ) -> Result<Response<CampaignResponse>, Status> {
-        let rights = self.shared.rights(&request).map_err(relayed)?;
-        let CampaignRequest { name, lease, value } = request.into_inner();
-        let mut contender = Contender::enter(&self.shared, rights, name.clone(), lease, value).await?;
+        let CampaignRequest { name, lease, value } = request.get_ref();
+        let enter = |rights| Contender::enter(&self.shared, rights, name, *lease, value);
+        let mut contender = self.shared.decided(&request, enter).await.map_err(relayed)?;
         // etcd would call a contender the leader whose key went with its lease while it waited.
         if !contender.wait().await? {
             return Err(Status::unknown("election: not leader"));
         }
         let leader = LeaderKey {
-            name,
+            name: name.clone(),
             key: contender.key.clone(),
             rev: contender.create_revision.cast_signed(),
             lease: contender.lease,
@@ -85,14 +86,15 @@ impl election_server::Election for Election {
         &self,
         request: Request<ProclaimRequest>,
     ) -> Result<Response<ProclaimResponse>, Status> {
-        let rights = self.shared.rights(&request).map_err(relayed)?;
-        let ProclaimRequest { leader, value } = request.into_inner();
-        self.proclaim_as(rights, leader_of(leader)?, value).await.map(Response::new)
+        let ProclaimRequest { leader, value } = request.get_ref();
+        let leader = leader_of(leader.as_ref())?;
+        let proclaim = |rights| self.proclaim_as(rights, leader.clone(), value);
+        self.shared.decided(&request, proclaim).await.map_err(relayed).map(Response::new)
     }
 
     async fn leader(&self, request: Request<LeaderRequest>) -> Result<Response<LeaderResponse>, Status> {
-        let rights = self.shared.rights(&request).map_err(relayed)?;
-        let (header, found) = first(&self.shared, &rights, &request.get_ref().name)?;
+        let look = |rights| ready(first(&self.shared, &rights, &request.get_ref().name));
+        let (header, found) = self.shared.decided(&request, look).await.map_err(relayed)?;
         let leader = found.ok_or_else(|| Status::unknown("election: no leader"))?;
         Ok(Response::new(LeaderResponse { header: Some(header), kv: Some(leader.into()) }))
     }
@@ -113,13 +115,14 @@ impl election_server::Election for Election {
     }
 
     async fn resign(&self, request: Request<ResignRequest>) -> Result<Response<ResignResponse>, Status> {
-        let rights = self.shared.rights(&request).map_err(relayed)?;
-        let LeaderKey { key, rev, .. } = leader_of(request.into_inner().leader)?;
-        may_change(&rights, &key)?;
+        let LeaderKey { key, rev, .. } = leader_of(request.get_ref().leader.as_ref())?;
         // No key was created below revision 2, so a number without a revision's meaning deletes nothing.
         let create_revision = u64::try_from(rev).unwrap_or(0);
-        let resigned = delete_created_at(&self.shared.store, rights, key, create_revision).await;
-        let resigned = resigned.map_err(|refused| relayed(refused.into()))?;
+        let resign = async |rights| {
+            may_change(&rights, &key)?;
+            delete_created_at(&self.shared.store, rights, &key, create_revision).await
+        };
+        let resigned = self.shared.decided(&request, resign).await.map_err(relayed)?;
         Ok(Response::new(ResignResponse { header: Some(self.shared.header_at(resigned.revision)) }))
     }
 }
@@ -155,7 +158,7 @@ impl Observer {
 
     /// Waits for a leader, and tells what it says until its key is deleted.
     async fn observe_one(&self) -> Result<(), Over> {
-        let looked = first(&self.shared, &self.rights.renewed(), &self.name);
+        let looked = self.rights.read_renewed(|rights| first(&self.shared, rights, &self.name));
         let (header, leader) = self.or_over(looked).await?;
         let read_at = header.revision.cast_unsigned();
         let Some(leader) = leader else { return self.wait_for_anyone(read_at).await };

@@ -2,6 +2,7 @@
 //!
 //! The store counts leases down and deletes their keys; here are etcd's bounds and answers.
 
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -49,10 +50,11 @@ impl Lease {
     pub(crate) async fn revoke(
         &self,
         rights: Rights,
-        request: LeaseRevokeRequest,
+        request: &LeaseRevokeRequest,
     ) -> Result<LeaseRevokeResponse, Status> {
+        rights.may(&Need::User)?;
         self.shared.refuse_damaged()?;
-        let LeaseRevokeRequest { id } = request;
+        let LeaseRevokeRequest { id } = *request;
         let revoked = self.shared.store.lease_revoke_if(id, move |txn| rights.hold_in(txn, &[id]));
         let Committed { revision, .. } = revoked.await?;
         self.shared.counts.leases_revoked.add(1);
@@ -82,7 +84,31 @@ impl Lease {
         self.shared.store.lease(id).map(|lease| lease.keys).unwrap_or_default()
     }
 
-    fn time_to_live(&self, request: &LeaseTimeToLiveRequest) -> LeaseTimeToLiveResponse {
+    fn leases(&self, rights: &Rights) -> Result<LeaseLeasesResponse, Status> {
+        rights.may(&Need::User)?;
+        let leases = self.shared.store.leases_by_end();
+        if rights.are_limited() {
+            leases.iter().try_for_each(|id| rights.may_read(self.keys_on(*id)))?;
+        }
+        rights.hold()?;
+        let leases = leases.into_iter().map(|id| LeaseStatus { id }).collect();
+        Ok(LeaseLeasesResponse { header: Some(self.shared.header()), leases })
+    }
+
+    fn time_to_live(
+        &self,
+        rights: &Rights,
+        request: &LeaseTimeToLiveRequest,
+    ) -> Result<LeaseTimeToLiveResponse, Status> {
+        rights.may(&Need::User)?;
+        let answer = self.lasting(request);
+        // Those that are told, and no others.
+        rights.may_read(&answer.keys)?;
+        rights.hold()?;
+        Ok(answer)
+    }
+
+    fn lasting(&self, request: &LeaseTimeToLiveRequest) -> LeaseTimeToLiveResponse {
         let header = Some(self.shared.header());
         match self.shared.store.lease(request.id) {
             Ok(lease) => LeaseTimeToLiveResponse {
@@ -124,9 +150,8 @@ impl lease_server::Lease for Lease {
         &self,
         request: Request<LeaseRevokeRequest>,
     ) -> Result<Response<LeaseRevokeResponse>, Status> {
-        let rights = self.shared.rights(&request)?;
-        rights.may(&Need::User)?;
-        self.revoke(rights, request.into_inner()).await.map(Response::new)
+        let revoke = |rights| self.revoke(rights, request.get_ref());
+        self.shared.decided(&request, revoke).await.map(Response::new)
     }
 
     type LeaseKeepAliveStream =
@@ -146,27 +171,15 @@ impl lease_server::Lease for Lease {
         &self,
         request: Request<LeaseTimeToLiveRequest>,
     ) -> Result<Response<LeaseTimeToLiveResponse>, Status> {
-        let rights = self.shared.rights(&request)?;
-        rights.may(&Need::User)?;
-        let answer = self.time_to_live(request.get_ref());
-        // Those that are told, and no others.
-        rights.may_read(&answer.keys)?;
-        rights.hold()?;
-        Ok(Response::new(answer))
+        let tell = |rights| ready(self.time_to_live(&rights, request.get_ref()));
+        self.shared.decided(&request, tell).await.map(Response::new)
     }
 
     async fn lease_leases(
         &self,
         request: Request<LeaseLeasesRequest>,
     ) -> Result<Response<LeaseLeasesResponse>, Status> {
-        let rights = self.shared.rights(&request)?;
-        rights.may(&Need::User)?;
-        let leases = self.shared.store.leases_by_end();
-        if rights.are_limited() {
-            leases.iter().try_for_each(|id| rights.may_read(self.keys_on(*id)))?;
-        }
-        rights.hold()?;
-        let leases = leases.into_iter().map(|id| LeaseStatus { id }).collect();
-        Ok(Response::new(LeaseLeasesResponse { header: Some(self.shared.header()), leases }))
+        let list = |rights| ready(self.leases(&rights));
+        self.shared.decided(&request, list).await.map(Response::new)
     }
 }

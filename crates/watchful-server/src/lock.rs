@@ -9,7 +9,7 @@ use watchful_wire::v3lockpb::{LockRequest, LockResponse, UnlockRequest, UnlockRe
 use crate::answers;
 use crate::auth::Need;
 use crate::concurrency::{Contender, relayed};
-use crate::rights::Refused;
+use crate::rights::{Refused, Rights};
 use crate::state::Shared;
 
 /// The Lock service.
@@ -22,14 +22,24 @@ impl Lock {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
     }
+
+    async fn delete(&self, rights: Rights, key: &Bytes) -> Result<u64, Status> {
+        rights.may(&Need::Write(key, b""))?;
+        let key = key.clone();
+        let deleted = self.shared.store.transact(move |txn| {
+            rights.hold_in(txn, &[])?;
+            Ok::<_, Refused>(txn.delete(&key)?)
+        });
+        Ok(deleted.await?.revision)
+    }
 }
 
 #[tonic::async_trait]
 impl lock_server::Lock for Lock {
     async fn lock(&self, request: Request<LockRequest>) -> Result<Response<LockResponse>, Status> {
-        let rights = self.shared.rights(&request).map_err(relayed)?;
-        let LockRequest { name, lease } = request.into_inner();
-        let mut contender = Contender::enter(&self.shared, rights, name, lease, Bytes::new()).await?;
+        let LockRequest { name, lease } = request.get_ref();
+        let enter = |rights| Contender::enter(&self.shared, rights, name, *lease, &[]);
+        let mut contender = self.shared.decided(&request, enter).await.map_err(relayed)?;
         if !contender.wait().await? {
             return Err(Status::unknown("mutex: session is expired"));
         }
@@ -41,14 +51,8 @@ impl lock_server::Lock for Lock {
         if request.get_ref().key.is_empty() {
             return Err(relayed(answers::empty_key()));
         }
-        let rights = self.shared.rights(&request).map_err(relayed)?;
-        let UnlockRequest { key } = request.into_inner();
-        rights.may(&Need::Write(&key, b"")).map_err(relayed)?;
-        let deleted = self.shared.store.transact(move |txn| {
-            rights.hold()?;
-            Ok::<_, Refused>(txn.delete(&key)?)
-        });
-        let deleted = deleted.await.map_err(|refused| relayed(refused.into()))?;
-        Ok(Response::new(UnlockResponse { header: Some(self.shared.header_at(deleted.revision)) }))
+        let unlock = |rights| self.delete(rights, &request.get_ref().key);
+        let revision = self.shared.decided(&request, unlock).await.map_err(relayed)?;
+        Ok(Response::new(UnlockResponse { header: Some(self.shared.header_at(revision)) }))
     }
 }

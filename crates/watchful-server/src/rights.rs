@@ -2,18 +2,25 @@
 //!
 //! Every method asks for them first ([`Shared::rights`]) and then whether they suffice ([`Rights::may`]); what they are
 //! is decided in [`auth`](crate::auth) alone. A decision counts for the moment at which it takes effect: a write asks
-//! once more inside its transaction whether the state still holds, a read after it was read ([`Rights::hold`]), and a
-//! stream before each answer ([`Rights::renewed`]). So what was refused to somebody is never done after the refusal was
-//! answered, however the two crossed on their way.
+//! once more inside its transaction whether the state still holds ([`Rights::hold_in`]), a read after it was read
+//! ([`Rights::hold`]), and a stream before each answer ([`Rights::renewed`]). So what was refused to somebody is never
+//! done after the refusal was answered, however the two crossed on their way. Where they did, it is decided again, on
+//! what is so by then ([`Shared::decided`]).
 
+use std::future::Future;
 use std::sync::Arc;
 
+use tokio::sync::RwLockReadGuard;
 use tonic::{Request, Status};
 use watchful::{Error, Txn};
 
 use crate::answers;
 use crate::auth::{Authority, Caller, Credentials, Need, State};
 use crate::state::Shared;
+
+/// How often something is read again because users or permissions changed meanwhile: a read is over long before the next
+/// change is on the disk.
+const READS_MAX: usize = 4;
 
 /// Who makes a call, and the state that it is decided on.
 #[derive(Clone, Debug)]
@@ -55,6 +62,25 @@ impl Shared {
         Ok(Rights { authority: self.authority.clone(), state, caller })
     }
 
+    /// Does a call on the rights of its maker; and where users or permissions changed before it took effect, once more, on
+    /// what is so then and with no change meanwhile. A web token that is older than the change is told so instead.
+    ///
+    /// # Errors
+    ///
+    /// As [`rights`](Self::rights), and those of the call.
+    pub(crate) async fn decided<M, T, F: Future<Output = Result<T, Status>>>(
+        &self,
+        request: &Request<M>,
+        call: impl Fn(Rights) -> F,
+    ) -> Result<T, Status> {
+        match call(self.rights(request)?).await {
+            Err(status) if answers::is_old_revision(&status) => {}
+            done => return done,
+        }
+        let _unchanging = self.authority.unchanging().await;
+        call(self.rights(request)?).await
+    }
+
     /// Refuses a call whose maker has not what it needs.
     pub(crate) fn require<T>(&self, request: &Request<T>, need: &Need<'_>) -> Result<(), Status> {
         self.rights(request)?.may(need)
@@ -67,15 +93,32 @@ impl Rights {
         self.state.may(&self.caller, need)
     }
 
-    /// Whether they are still what they were: to be asked inside a write's transaction, and after a read.
+    /// Whether they are still what they were: to be asked after a read. A change is not answered before they are not.
     pub(crate) fn hold(&self) -> Result<(), Status> {
-        if self.authority.guard(&self.state).holds() { Ok(()) } else { Err(answers::old_revision()) }
+        if self.authority.is_now(&self.state) { Ok(()) } else { Err(answers::old_revision()) }
     }
 
     /// The same caller's rights as they are now. Whoever was let in stays in, even if a token was made before the newest
     /// change: what counts is what the user may do.
     pub(crate) fn renewed(&self) -> Self {
         Self { state: self.authority.state(), caller: self.caller.as_let_in(), ..self.clone() }
+    }
+
+    /// Reads something on the same caller's rights as they are now.
+    pub(crate) fn read_renewed<T>(&self, read: impl Fn(&Self) -> Result<T, Status>) -> Result<T, Status> {
+        for _ in 1..READS_MAX {
+            match read(&self.renewed()) {
+                Err(status) if answers::is_old_revision(&status) => {}
+                done => return done,
+            }
+        }
+        read(&self.renewed())
+    }
+
+    /// [`renewed`](Self::renewed) once the changes that are under way are done, and for as long as no other is let begin.
+    pub(crate) async fn renewed_unchanging(&self) -> (Self, RwLockReadGuard<'_, ()>) {
+        let unchanging = self.authority.unchanging().await;
+        (self.renewed(), unchanging)
     }
 
     /// Whether nobody was asked who they are: auth is off.
@@ -101,7 +144,9 @@ impl Rights {
     /// Inside a transaction: whether they still hold, and suffice for the leases that it ends or puts keys on. The end of
     /// a lease deletes what is on it, so one has to be permitted to write all of that.
     pub(crate) fn hold_in(&self, txn: &Txn<'_, '_, '_>, leases: &[i64]) -> Result<(), Refused> {
-        self.hold()?;
+        if !self.authority.guard(&self.state).holds() {
+            return Err(answers::old_revision().into());
+        }
         if leases.iter().any(|lease| *lease != 0) && self.are_limited() {
             leases.iter().try_for_each(|lease| self.may_write(txn.lease_keys(*lease)))?;
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{RwLock, RwLockReadGuard, watch};
 use tonic::Status;
 use watchful::Store;
 
@@ -30,8 +30,9 @@ struct Inner {
     seen: Arc<AtomicU64>,
     /// The generation of the state, told to those who wait for changes.
     changed: watch::Sender<u64>,
-    /// Changes come one at a time, and each has replaced the state before the next begins.
-    turn: Mutex<()>,
+    /// Changes come one at a time, each with this for writing until it has replaced the state. Who has it for reading is
+    /// met by none.
+    turn: RwLock<()>,
     tokens: Tokens,
     passwords: Passwords,
 }
@@ -71,7 +72,7 @@ impl Authority {
             state: ArcSwap::from_pointee(State::noted_in(store)?),
             seen: Arc::default(),
             changed: watch::Sender::new(0),
-            turn: Mutex::default(),
+            turn: RwLock::default(),
             tokens: Tokens::new(settings, clock)?,
             passwords: Passwords::new(settings.bcrypt_cost),
         };
@@ -84,7 +85,7 @@ impl Authority {
     }
 
     /// Whether `state` is the one that holds now.
-    pub(super) fn is_now(&self, state: &State) -> bool {
+    pub(crate) fn is_now(&self, state: &State) -> bool {
         self.inner.state.load().generation == state.generation
     }
 
@@ -101,6 +102,12 @@ impl Authority {
     /// What tells, inside a transaction, whether `state` still holds.
     pub(crate) fn guard(&self, state: &State) -> Guard {
         Guard { seen: Arc::clone(&self.inner.seen), decided_on: state.generation }
+    }
+
+    /// Waits for the changes that are under way. Until what is given back is dropped, the state stays what it is: to be
+    /// held for a transaction at most.
+    pub(crate) async fn unchanging(&self) -> RwLockReadGuard<'_, ()> {
+        self.inner.turn.read().await
     }
 
     pub(super) fn settings(&self) -> &AuthSettings {
@@ -137,7 +144,7 @@ impl Authority {
         work: impl FnOnce(&mut Notes<'_, '_, '_, '_>) -> Result<T, Refused> + Send + 'static,
     ) -> Result<T, Status> {
         let inner = &self.inner;
-        let _turn = inner.turn.lock().await;
+        let _turn = inner.turn.write().await;
         let before = self.state();
         let (seen, next) = (Arc::clone(&inner.seen), before.generation + 1);
         let written = inner.store.transact(move |txn| {

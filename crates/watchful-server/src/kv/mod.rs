@@ -15,6 +15,7 @@ mod answer;
 
 mod stream;
 
+use std::future::ready;
 use std::sync::Arc;
 
 use prost::Message;
@@ -50,12 +51,12 @@ impl Kv {
         if is_too_large { Err(answers::request_too_large()) } else { Ok(()) }
     }
 
-    pub(crate) async fn put(&self, rights: Rights, request: PutRequest) -> Result<PutResponse, Status> {
-        self.check_size(&request)?;
+    pub(crate) async fn put(&self, rights: Rights, request: &PutRequest) -> Result<PutResponse, Status> {
+        self.check_size(request)?;
         self.shared.refuse_growth()?;
-        needs::put(&rights, &request)?;
-        let options = request::put_options(&request);
-        let PutRequest { key, value, lease, .. } = request;
+        needs::put(&rights, request)?;
+        let options = request::put_options(request);
+        let (key, value, lease) = (request.key.clone(), request.value.clone(), request.lease);
         let put = self.shared.store.transact(move |txn| {
             rights.hold_in(txn, &[lease])?;
             Ok::<_, Refused>(txn.put_with(&key, &value, options)?)
@@ -69,18 +70,18 @@ impl Kv {
     pub(crate) async fn delete_range(
         &self,
         rights: Rights,
-        request: DeleteRangeRequest,
+        request: &DeleteRangeRequest,
     ) -> Result<DeleteRangeResponse, Status> {
-        self.check_size(&request)?;
+        self.check_size(request)?;
         self.shared.refuse_damaged()?;
-        needs::delete_range(&rights, &request)?;
+        needs::delete_range(&rights, request)?;
         let prev_kv = request.prev_kv;
         let Ok(range) = KeyRange::from_etcd(&request.key, &request.range_end) else {
             let header = Some(self.shared.header());
             return Ok(DeleteRangeResponse { header, ..DeleteRangeResponse::default() });
         };
         let deleted = self.shared.store.transact(move |txn| {
-            rights.hold()?;
+            rights.hold_in(txn, &[])?;
             Ok::<_, Refused>(txn.delete_range(&range, prev_kv)?)
         });
         let deleted = deleted.await?;
@@ -88,14 +89,14 @@ impl Kv {
         Ok(answer::delete_range(Some(self.shared.header_at(deleted.revision)), deleted.value))
     }
 
-    pub(crate) async fn txn(&self, rights: Rights, request: TxnRequest) -> Result<TxnResponse, Status> {
-        if request::has_put(&request) {
-            self.check_size(&request)?;
+    pub(crate) async fn txn(&self, rights: Rights, request: &TxnRequest) -> Result<TxnResponse, Status> {
+        if request::has_put(request) {
+            self.check_size(request)?;
             self.shared.refuse_growth()?;
         }
         self.shared.refuse_damaged()?;
-        needs::txn(&rights, &request)?;
-        let (leases, transaction) = (needs::leases(&request), request::txn(&request, &self.shared.store)?);
+        needs::txn(&rights, request)?;
+        let (leases, transaction) = (needs::leases(request), request::txn(request, &self.shared.store)?);
         let executed = self.shared.store.transact(move |txn| {
             rights.hold_in(txn, &leases)?;
             Ok::<_, Refused>(txn.execute(&transaction)?)
@@ -196,8 +197,8 @@ fn plain(limit: u64) -> RangeOptions {
 impl kv_server::Kv for Kv {
     async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
         check::range(request.get_ref())?;
-        let rights = self.shared.rights(&request)?;
-        Kv::range(self, &rights, request.get_ref()).map(Response::new)
+        let read = |rights| ready(Kv::range(self, &rights, request.get_ref()));
+        self.shared.decided(&request, read).await.map(Response::new)
     }
 
     type RangeStreamStream = RangeStream;
@@ -208,13 +209,14 @@ impl kv_server::Kv for Kv {
     ) -> Result<Response<Self::RangeStreamStream>, Status> {
         check::range_stream(request.get_ref())?;
         let rights = self.shared.rights(&request)?;
+        needs::range(&rights, request.get_ref())?;
         Ok(Response::new(RangeStream::new(self.clone(), rights, request.into_inner())))
     }
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
         check::put(request.get_ref())?;
-        let rights = self.shared.rights(&request)?;
-        Kv::put(self, rights, request.into_inner()).await.map(Response::new)
+        let put = |rights| Kv::put(self, rights, request.get_ref());
+        self.shared.decided(&request, put).await.map(Response::new)
     }
 
     async fn delete_range(
@@ -222,16 +224,16 @@ impl kv_server::Kv for Kv {
         request: Request<DeleteRangeRequest>,
     ) -> Result<Response<DeleteRangeResponse>, Status> {
         check::delete_range(request.get_ref())?;
-        let rights = self.shared.rights(&request)?;
-        Kv::delete_range(self, rights, request.into_inner()).await.map(Response::new)
+        let delete = |rights| Kv::delete_range(self, rights, request.get_ref());
+        self.shared.decided(&request, delete).await.map(Response::new)
     }
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
         check::txn(request.get_ref(), self.shared.settings.limits.txn_ops_max)?;
         intervals::check(&request.get_ref().success)?;
         intervals::check(&request.get_ref().failure)?;
-        let rights = self.shared.rights(&request)?;
-        Kv::txn(self, rights, request.into_inner()).await.map(Response::new)
+        let txn = |rights| Kv::txn(self, rights, request.get_ref());
+        self.shared.decided(&request, txn).await.map(Response::new)
     }
 
     async fn compact(

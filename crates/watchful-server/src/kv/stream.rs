@@ -33,6 +33,7 @@ pub(crate) struct RangeStream {
 }
 
 impl RangeStream {
+    /// For somebody who may read the range.
     pub(super) fn new(kv: Kv, rights: Rights, request: RangeRequest) -> Self {
         let limit = request.limit.max(0);
         let request = RangeRequest { limit: FIRST_KEYS, ..request };
@@ -40,18 +41,15 @@ impl RangeStream {
     }
 
     fn next_part(&mut self) -> Result<RangeResponse, Status> {
-        if self.keys > 0 {
-            self.rights = self.rights.renewed();
-        }
         if self.request.count_only {
             self.is_done = true;
-            let RangeResponse { header, count, .. } = self.kv.range(&self.rights, &self.request)?;
+            let RangeResponse { header, count, .. } = self.read()?;
             return Ok(RangeResponse { header, count, ..RangeResponse::default() });
         }
         if self.limit > 0 {
             self.request.limit = self.request.limit.min(self.limit - self.keys);
         }
-        let mut part = self.kv.range(&self.rights, &self.request)?;
+        let mut part = self.read()?;
         self.pin(&part);
         let read = i64::try_from(part.kvs.len()).unwrap_or(i64::MAX);
         let before = self.keys;
@@ -67,6 +65,11 @@ impl RangeStream {
         }
         self.go_on_after(&part);
         Ok(RangeResponse { kvs: part.kvs, ..RangeResponse::default() })
+    }
+
+    /// Each part on the rights that there are by then.
+    fn read(&self) -> Result<RangeResponse, Status> {
+        self.rights.read_renewed(|rights| self.kv.range(rights, &self.request))
     }
 
     /// Every part is read at the revision of the first.

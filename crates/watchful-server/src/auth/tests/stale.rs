@@ -32,24 +32,62 @@ async fn what_was_decided_before_a_change_is_not_done_after_it() {
     };
     lease.grant(pb::LeaseGrantRequest { id: 7, ttl: 60 }).await.unwrap();
     let stale = rights();
-    let made = kv.put(stale.clone(), put("k")).await.unwrap().header.unwrap().revision;
+    let made = kv.put(stale.clone(), &put("k")).await.unwrap().header.unwrap().revision;
     place.change_nothing_but_the_revision().await;
 
     let range = pb::RangeRequest { key: "k".into(), ..pb::RangeRequest::default() };
     refused(kv.range(&stale, &range));
-    refused(kv.put(stale.clone(), put("k")).await);
+    refused(kv.put(stale.clone(), &put("k")).await);
     let delete = pb::DeleteRangeRequest { key: "k".into(), ..pb::DeleteRangeRequest::default() };
-    refused(kv.delete_range(stale.clone(), delete).await);
+    refused(kv.delete_range(stale.clone(), &delete).await);
     let success = vec![pb::RequestOp { request: Some(Op::RequestPut(put("k"))) }];
-    refused(kv.txn(stale.clone(), pb::TxnRequest { success, ..pb::TxnRequest::default() }).await);
-    refused(lease.revoke(stale.clone(), pb::LeaseRevokeRequest { id: 7 }).await);
-    refused(Contender::enter(shared, stale.clone(), "lock".into(), 7, bytes::Bytes::new()).await);
+    refused(kv.txn(stale.clone(), &pb::TxnRequest { success, ..pb::TxnRequest::default() }).await);
+    refused(lease.revoke(stale.clone(), &pb::LeaseRevokeRequest { id: 7 }).await);
+    refused(Contender::enter(shared, stale.clone(), &"lock".into(), 7, b"").await);
     refused(first(shared, &stale, b"lock"));
-    let deleted = delete_created_at(&shared.store, stale.clone(), "k".into(), made.cast_unsigned()).await;
-    refused(deleted.map_err(Status::from));
+    let deleted = delete_created_at(&shared.store, stale.clone(), &"k".into(), made.cast_unsigned()).await;
+    refused(deleted);
 
     let found = kv.range(&rights(), &range).unwrap();
     assert_eq!((found.kvs.len(), found.header.unwrap().revision), (1, made), "nothing was written");
     // Whoever waits or watches goes on, on what is so by then.
     assert!(stale.hold().is_err() && stale.renewed().hold().is_ok());
+}
+
+/// What becomes of a put of `w` by `alice`, who may do that, when `change` crosses with it: and how often it was tried.
+async fn put_across(place: &Place, token: &str, change: impl AsyncFn()) -> (Result<(), Status>, usize) {
+    let shared = place.server.shared();
+    let (kv, mut request) = (Kv::new(Arc::clone(shared)), Request::new(put("w")));
+    request.metadata_mut().insert("token", token.parse().unwrap());
+    let tries = std::cell::Cell::new(0);
+    let put = async |rights| {
+        tries.set(tries.get() + 1);
+        if tries.get() == 1 {
+            change().await;
+        }
+        kv.put(rights, request.get_ref()).await.map(drop)
+    };
+    (shared.decided(&request, put).await, tries.get())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_crosses_with_a_change_is_decided_again() {
+    let place = Place::new().await;
+    let token = place.authority().tokens().issue("alice", 1).unwrap();
+    let (put, tries) = put_across(&place, &token, async || ()).await;
+    assert!(put.is_ok() && tries == 1, "{put:?}");
+    let (put, tries) =
+        put_across(&place, &token, async || place.change_nothing_but_the_revision().await).await;
+    assert!(put.is_ok() && tries == 2, "{put:?}");
+    let before = place.server.shared().store.current_revision();
+    let revoke = async || {
+        let change = place.authority().change(Ends::Nobody, |notes| {
+            notes.put_user("alice", user("alice", "", &[]))?;
+            notes.raise_revision()
+        });
+        change.await.unwrap();
+    };
+    let (put, tries) = put_across(&place, &token, revoke).await;
+    assert_eq!((put.unwrap_err().code(), tries), (Code::PermissionDenied, 2));
+    assert_eq!(place.server.shared().store.current_revision(), before, "nothing was written");
 }
