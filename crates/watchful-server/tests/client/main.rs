@@ -12,6 +12,8 @@ mod transactions;
 
 mod leases;
 
+mod users;
+
 mod watching;
 
 mod operating;

@@ -13,7 +13,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_watchful"));
-    command.env_remove("WATCHFUL_ENDPOINT");
+    for variable in ["ENDPOINT", "USER", "PASSWORD"] {
+        command.env_remove(format!("WATCHFUL_{variable}")).env_remove(format!("ETCDCTL_{variable}"));
+    }
     command
 }
 

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::login::Secret;
 use crate::server::Endpoint;
-use crate::{check, compact, del, duration, get, lease, put, restore, snapshot, txn, watch, watchers};
+use crate::{
+    auth, check, compact, del, duration, get, lease, put, restore, role, snapshot, txn, user, watch, watchers,
+};
 
 const SERVER_HELP: &str = "\
 Server:
@@ -69,6 +72,26 @@ pub(crate) struct Connection {
     /// Do not check who the server is: encrypted, but to whom?
     #[arg(long, global = true)]
     pub(crate) insecure_skip_tls_verify: bool,
+    /// Who asks, where the server has auth turned on. A password that is not given is asked for; ETCDCTL_USER is read too
+    #[arg(
+        long,
+        global = true,
+        env = "WATCHFUL_USER",
+        hide_env_values = true,
+        value_name = "NAME[:PASSWORD]",
+        value_parser = clap::value_parser!(Secret)
+    )]
+    pub(crate) user: Option<Secret>,
+    /// The password; all of --user is the name then. ETCDCTL_PASSWORD is read too
+    #[arg(
+        long,
+        global = true,
+        env = "WATCHFUL_PASSWORD",
+        hide_env_values = true,
+        value_name = "PASSWORD",
+        value_parser = clap::value_parser!(Secret)
+    )]
+    pub(crate) password: Option<Secret>,
     /// How long to wait for a connection, and for each answer (as 500ms, 5s, 1m)
     #[arg(
         long,
@@ -93,6 +116,9 @@ pub(crate) enum Command {
     Watch(watch::WatchArgs),
     Txn(txn::TxnArgs),
     Lease(lease::LeaseArgs),
+    Auth(auth::AuthArgs),
+    User(user::UserArgs),
+    Role(role::RoleArgs),
     Compact(compact::CompactArgs),
     /// Tell the server's version, revision, sizes, alarms and watchers
     #[command(after_help = crate::status::HELP)]
@@ -170,6 +196,7 @@ mod tests {
         check_meant("--endpoint=http://x put a b", "client");
         check_meant("--endpoints http://x put a b", "client");
         check_meant("--json get a", "client");
+        check_meant("--user a:b get a", "client");
         check_meant("putt a b", "client");
     }
 
@@ -196,6 +223,17 @@ mod tests {
         check_mistake("restore --data-dir d", "<FILE>");
         check_mistake("restore f --from-etcd f --data-dir d", "cannot be used with");
         check_mistake("lease revoke xyz", "hexadecimal");
+        check_mistake("role grant r own k", "[possible values: read, write, readwrite]");
+        check_mistake("role grant r read a b --prefix", "cannot be used with");
+        check_mistake("role revoke r", "<KEY>");
+    }
+
+    #[test]
+    fn no_password_is_ever_printed() {
+        for line in ["--user a:secret get k", "get k --user a --password secret", "user add b:secret"] {
+            let debugged = format!("{:?}", parse(&words(line)).unwrap());
+            assert!(!debugged.contains("secret"), "{debugged}");
+        }
     }
 
     #[test]

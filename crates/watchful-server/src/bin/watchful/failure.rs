@@ -33,7 +33,11 @@ impl Failure {
                 "the connection to {endpoint} broke ({why}): whether the request was done is unknown{remedy}"
             ));
         }
-        Self::Told(format!("{}{}", said(status), remedy(status)))
+        let remedy = match status.code() {
+            Code::Unimplemented => ": this server cannot do that",
+            _ => remedy(status.message()),
+        };
+        Self::Told(format!("{}{remedy}", said(status)))
     }
 }
 
@@ -73,7 +77,7 @@ fn said(status: &Status) -> String {
 }
 
 /// What to do about the answers that people get.
-fn remedy(status: &Status) -> &'static str {
+pub(crate) fn remedy(answer: &str) -> &'static str {
     const REMEDIES: &[(&str, &str)] = &[
         (
             "required revision has been compacted",
@@ -84,11 +88,16 @@ fn remedy(status: &Status) -> &'static str {
         ("requested lease not found", ": `watchful lease list` shows those there are"),
         ("key is not provided", ": give a key of at least one byte, or --prefix for all"),
         ("request is too large", ": the server's --max-request-bytes is the bound"),
+        ("user name is empty", ": auth is on, so say who asks with --user NAME"),
+        ("authentication failed", ": see --user and --password"),
+        ("permission denied", ": none of the user's roles permits it; `watchful user get NAME` tells them"),
+        ("authentication is not enabled", ": `watchful auth enable` turns it on"),
+        ("root user does not exist", ": `watchful user add root` first"),
+        ("root user does not have root role", ": `watchful user grant root root` first"),
+        ("user name not found", ": `watchful user list` shows those there are"),
+        ("role name not found", ": `watchful role list` shows those there are"),
     ];
-    if status.code() == Code::Unimplemented {
-        return ": this server cannot do that";
-    }
-    let known = REMEDIES.iter().find(|(what, _)| status.message().contains(what));
+    let known = REMEDIES.iter().find(|(what, _)| answer.contains(what));
     known.map_or("", |(_, remedy)| remedy)
 }
 

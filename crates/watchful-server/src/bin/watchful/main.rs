@@ -24,6 +24,12 @@ mod watch;
 
 mod lease;
 
+mod auth;
+
+mod user;
+
+mod role;
+
 mod status;
 
 mod snapshot;
@@ -41,6 +47,10 @@ mod range;
 mod pages;
 
 mod server;
+
+mod session;
+
+mod login;
 
 mod tls;
 
@@ -117,6 +127,9 @@ async fn command(cli: Cli, out: &mut Output<'_>) -> Result<(), Failure> {
         Command::Watch(args) => watch::run(args, &to, out).await,
         Command::Txn(args) => txn::run(args, &to, out).await,
         Command::Lease(args) => lease::run(args, &Server::connect(&to).await?, out).await,
+        Command::Auth(args) => auth::run(args, &Server::connect(&to).await?, out).await,
+        Command::User(args) => user::run(args, &Server::connect(&to).await?, out).await,
+        Command::Role(args) => role::run(args, &Server::connect(&to).await?, out).await,
         Command::Compact(args) => compact::run(&args, &Server::connect(&to).await?, out).await,
         Command::Status => status::run(&Server::connect(&to).await?, out).await,
         Command::Watchers(args) => watchers::run(&args, &Server::connect(&to).await?, out).await,

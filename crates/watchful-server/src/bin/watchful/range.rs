@@ -59,6 +59,19 @@ impl Range {
     }
 }
 
+/// Keys as people say them; each key as `shown` shows it.
+pub(crate) fn range_shown(key: &[u8], range_end: &[u8], shown: impl Fn(&[u8]) -> String) -> String {
+    match (key, range_end) {
+        (_, b"") => shown(key),
+        (ZERO, ZERO) => "everything".to_owned(),
+        (_, ZERO) => format!("{} and all behind", shown(key)),
+        _ if watchful_revision::prefix_end(key).is_some_and(|end| end == range_end) => {
+            format!("{}*", shown(key))
+        }
+        _ => format!("{} up to {}", shown(key), shown(range_end)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;

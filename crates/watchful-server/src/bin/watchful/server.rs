@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
@@ -12,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint as Target};
 use tonic::{Response, Status};
+use watchful_wire::etcdserverpb::auth_client::AuthClient;
 use watchful_wire::etcdserverpb::kv_client::KvClient;
 use watchful_wire::etcdserverpb::lease_client::LeaseClient;
 use watchful_wire::etcdserverpb::maintenance_client::MaintenanceClient;
@@ -20,6 +22,8 @@ use watchful_wire::watchers::watchers_client::WatchersClient;
 
 use crate::args::Connection;
 use crate::failure::{Failure, deepest};
+use crate::login::Login;
+use crate::session::{Authed, Session};
 use crate::tls::Tls;
 
 /// The largest answer that is read. A server bounds what it takes to some megabytes, but not what it gives.
@@ -84,7 +88,7 @@ impl fmt::Display for Endpoint {
 
 /// A connection to a server. After a break, the next call connects anew.
 pub(crate) struct Server {
-    channel: Channel,
+    channel: Authed,
     pub(crate) endpoint: String,
     pub(crate) timeout: Duration,
 }
@@ -94,52 +98,55 @@ trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
 
 impl Server {
-    /// Connects, so that what is wrong with the address or the certificates is told before anything else is.
+    /// Connects and logs in, so that what is wrong with the address, the certificates or the password is told before
+    /// anything else is.
     pub(crate) async fn connect(to: &Connection) -> Result<Self, Failure> {
-        let endpoint = to.endpoint.clone();
-        let wants_tls = to.cacert.is_some() || to.cert.is_some() || to.insecure_skip_tls_verify;
-        if wants_tls && endpoint.tls == Some(false) {
-            return Err(Failure::told(format!(
-                "{endpoint} has no TLS, and there are options for it: say https://"
-            )));
-        }
-        let tls = endpoint.tls.unwrap_or(wants_tls);
-        let tls = if tls { Some(Tls::new(to, &endpoint.host)?) } else { None };
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        let url = format!("{scheme}://{}", endpoint.authority());
-        let uri: Uri = url.parse().map_err(|_| Failure::told(format!("{endpoint} is no address")))?;
-        // The connector below does the TLS; the target says https so that the request does.
-        let target = Target::from(uri)
-            .connect_timeout(to.timeout)
-            .http2_keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(to.timeout.max(PING_INTERVAL));
-        let connector = tower::service_fn(move |_: Uri| open(endpoint.clone(), tls.clone()));
-        let channel = target.connect_with_connector(connector);
-        let channel = tokio::time::timeout(to.timeout, channel)
-            .await
-            .map_err(|_| late(&url, to.timeout))?
-            .map_err(|error| Failure::told(deepest(&error)))?;
-        Ok(Self { channel, endpoint: url, timeout: to.timeout })
+        let (channel, endpoint) = channel(to).await?;
+        let session = Arc::new(Session::new(Login::of(to)?));
+        let server = Self { channel: Authed::new(channel, session), endpoint, timeout: to.timeout };
+        server.in_time(server.channel.log_in()).await?.map_err(|status| server.failure(&status))?;
+        Ok(server)
     }
 
-    pub(crate) fn kv(&self) -> KvClient<Channel> {
+    /// Another connection to the same server, in the same name.
+    pub(crate) async fn connect_again(&self, to: &Connection) -> Result<Self, Failure> {
+        let (channel, endpoint) = channel(to).await?;
+        let channel = Authed::new(channel, Arc::clone(self.channel.session()));
+        Ok(Self { channel, endpoint, timeout: to.timeout })
+    }
+
+    pub(crate) fn kv(&self) -> KvClient<Authed> {
         KvClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
-    pub(crate) fn watch(&self) -> WatchClient<Channel> {
-        WatchClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    pub(crate) fn watch(&self) -> WatchClient<Authed> {
+        WatchClient::new(self.channel.once()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
-    pub(crate) fn lease(&self) -> LeaseClient<Channel> {
+    pub(crate) fn auth(&self) -> AuthClient<Authed> {
+        AuthClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    pub(crate) fn lease(&self) -> LeaseClient<Authed> {
         LeaseClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
-    pub(crate) fn maintenance(&self) -> MaintenanceClient<Channel> {
+    pub(crate) fn maintenance(&self) -> MaintenanceClient<Authed> {
         MaintenanceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
-    pub(crate) fn watchers(&self) -> WatchersClient<Channel> {
+    pub(crate) fn watchers(&self) -> WatchersClient<Authed> {
         WatchersClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    /// Whether the requests are made in somebody's name.
+    pub(crate) fn has_session(&self) -> bool {
+        self.channel.session().is_somebodys()
+    }
+
+    /// Has the next request log in anew.
+    pub(crate) async fn renew_session(&self) {
+        self.channel.renew().await;
     }
 
     /// Waits for an answer, no longer than was said.
@@ -159,6 +166,34 @@ impl Server {
     pub(crate) fn failure(&self, status: &Status) -> Failure {
         Failure::of_status(status, &self.endpoint)
     }
+}
+
+/// A connection, and the URL that it goes to.
+async fn channel(to: &Connection) -> Result<(Channel, String), Failure> {
+    let endpoint = to.endpoint.clone();
+    let wants_tls = to.cacert.is_some() || to.cert.is_some() || to.insecure_skip_tls_verify;
+    if wants_tls && endpoint.tls == Some(false) {
+        return Err(Failure::told(format!(
+            "{endpoint} has no TLS, and there are options for it: say https://"
+        )));
+    }
+    let tls = endpoint.tls.unwrap_or(wants_tls);
+    let tls = if tls { Some(Tls::new(to, &endpoint.host)?) } else { None };
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", endpoint.authority());
+    let uri: Uri = url.parse().map_err(|_| Failure::told(format!("{endpoint} is no address")))?;
+    // The connector below does the TLS; the target says https so that the request does.
+    let target = Target::from(uri)
+        .connect_timeout(to.timeout)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(to.timeout.max(PING_INTERVAL));
+    let connector = tower::service_fn(move |_: Uri| open(endpoint.clone(), tls.clone()));
+    let channel = target.connect_with_connector(connector);
+    let channel = tokio::time::timeout(to.timeout, channel)
+        .await
+        .map_err(|_| late(&url, to.timeout))?
+        .map_err(|error| Failure::told(deepest(&error)))?;
+    Ok((channel, url))
 }
 
 fn late(endpoint: &str, timeout: Duration) -> Failure {

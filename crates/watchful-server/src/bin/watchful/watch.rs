@@ -22,11 +22,12 @@ use watchful_wire::etcdserverpb::watch_request::RequestUnion;
 use watchful_wire::etcdserverpb::{WatchCreateRequest, WatchRequest};
 
 use crate::args::Connection;
-use crate::failure::{Failure, deepest, is_broken};
+use crate::failure::{Failure, deepest, is_broken, remedy};
 use crate::json::{key_value_help, revision};
 use crate::output::Output;
 use crate::range::Range;
 use crate::server::Server;
+use crate::session::is_token_refused;
 use crate::text::shown;
 
 /// The most watches of one command: what a command line can hold is less than a server can.
@@ -36,6 +37,9 @@ const WATCHES_MAX: usize = 10_000;
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// How often in a row another token is asked for, before it is believed that none will do.
+const RENEWALS_MAX: u32 = 3;
 
 const HELP: &str = concat!(
     r#"Prints a line for each change: its revision, PUT or DELETE, the key, and the value; with --prev-kv
@@ -98,6 +102,8 @@ enum Filter {
 enum Over {
     /// It broke: go on with a new one.
     Broken(String),
+    /// The token does not count any more: go on with another one, if there is somebody whose it is.
+    Unknown(Failure),
     /// There is nothing to go on with.
     Failed(Failure),
 }
@@ -116,6 +122,8 @@ struct Watches {
     positions: Vec<Position>,
     /// Where the server was at its last answer; 0 before the first.
     seen: i64,
+    /// How many tokens did not do, since the last answer.
+    renewals: u32,
 }
 
 pub(crate) async fn run(args: WatchArgs, to: &Connection, out: &mut Output<'_>) -> Result<(), Failure> {
@@ -124,7 +132,11 @@ pub(crate) async fn run(args: WatchArgs, to: &Connection, out: &mut Output<'_>) 
     let mut pause = Pause::default();
     loop {
         match watches.follow(&server, out, &mut pause).await {
-            Over::Failed(failure) => {
+            Over::Unknown(_) if server.has_session() && watches.renewals < RENEWALS_MAX => {
+                watches.renewals += 1;
+                server.renew_session().await;
+            }
+            Over::Failed(failure) | Over::Unknown(failure) => {
                 // What was printed before is owed to the reader, whatever became of the watch.
                 out.flush()?;
                 return Err(failure);
@@ -138,7 +150,7 @@ pub(crate) async fn run(args: WatchArgs, to: &Connection, out: &mut Output<'_>) 
             Over::Broken(why) => {
                 let next = watches.positions.iter().map(Position::next_revision).min().unwrap_or(0);
                 note(&format!("the connection broke ({why}): going on from revision {next}"));
-                server = connect_again(to, &mut pause).await;
+                server = connect_again(&server, to, &mut pause).await;
             }
         }
     }
@@ -178,7 +190,7 @@ impl WatchArgs {
         };
         let creates: Vec<_> = (1..).zip(self.keys).map(create).collect();
         let positions = creates.iter().map(|create| Position::new(create.start_revision)).collect();
-        Ok(Watches { progress_notify: self.progress_notify, creates, positions, seen: 0 })
+        Ok(Watches { progress_notify: self.progress_notify, creates, positions, seen: 0, renewals: 0 })
     }
 }
 
@@ -220,6 +232,10 @@ impl Watches {
 
     /// Prints what is new in an answer.
     fn take(&mut self, response: WatchResponse, out: &mut Output<'_>) -> Result<(), Over> {
+        if response.canceled && is_token_refused(&response.cancel_reason) {
+            return Err(Over::Unknown(refused(&response, "a watch")));
+        }
+        self.renewals = 0;
         let revision = revision(response.header.as_ref());
         self.see(revision);
         if response.watch_id == -1 && !response.canceled {
@@ -301,7 +317,7 @@ fn canceled(
 fn refused(response: &WatchResponse, what: &str) -> Failure {
     match response.cancel_reason.as_str() {
         "" => Failure::told(format!("the server ended {what}, and gave no reason")),
-        reason => Failure::told(format!("the server refused {what}: {reason}")),
+        reason => Failure::told(format!("the server refused {what}: {reason}{}", remedy(reason))),
     }
 }
 
@@ -310,7 +326,8 @@ fn over(status: &Status, server: &Server) -> Over {
     if is_broken(status) || status.code() == Code::Unavailable {
         return Over::Broken(if is_broken(status) { deepest(status) } else { status.message().to_owned() });
     }
-    Over::Failed(server.failure(status))
+    let failure = server.failure(status);
+    if is_token_refused(status.message()) { Over::Unknown(failure) } else { Over::Failed(failure) }
 }
 
 /// How long to wait before the next try.
@@ -323,11 +340,11 @@ impl Default for Pause {
 }
 
 /// Tries for as long as it takes.
-async fn connect_again(to: &Connection, pause: &mut Pause) -> Server {
+async fn connect_again(server: &Server, to: &Connection, pause: &mut Pause) -> Server {
     loop {
         tokio::time::sleep(pause.0).await;
         pause.0 = (pause.0 * 2).min(PAUSE_MAX);
-        if let Ok(server) = Server::connect(to).await {
+        if let Ok(server) = server.connect_again(to).await {
             return server;
         }
     }

@@ -5,6 +5,7 @@ use indicatif::BinaryBytes;
 use watchful_wire::watchers::Watcher;
 
 use super::{Seen, standing_name};
+use crate::range::range_shown;
 use crate::text::shown;
 
 /// The longest key that is shown whole: a row is a line.
@@ -63,16 +64,7 @@ fn row(watcher: &Watcher) -> [String; 8] {
 
 /// The keys that are watched, as people say them.
 fn what(key: &[u8], range_end: &[u8]) -> String {
-    let short = |bytes: &[u8]| cut(&shown(bytes), KEY_CHARS_MAX);
-    match (key, range_end) {
-        (_, b"") => short(key),
-        (b"\0", b"\0") => "everything".to_owned(),
-        (_, b"\0") => format!("{} and all behind", short(key)),
-        _ if watchful_revision::prefix_end(key).is_some_and(|end| end == range_end) => {
-            format!("{}*", short(key))
-        }
-        _ => format!("{} up to {}", short(key), short(range_end)),
-    }
+    range_shown(key, range_end, |bytes| cut(&shown(bytes), KEY_CHARS_MAX))
 }
 
 /// At most so many characters; what is cut says so.
