@@ -14,6 +14,7 @@ use crate::json::{Base64, revision};
 use crate::lease_id::LeaseId;
 use crate::output::Output;
 use crate::server::Server;
+use crate::session::is_token_refused;
 use crate::text::shown;
 
 /// How long to wait before a keep-alive that did not get through is tried again.
@@ -162,7 +163,16 @@ struct Beat {
 async fn beat(lease: LeaseId, server: &Server) -> Result<Beat, Failure> {
     let requests = tokio_stream::iter([LeaseKeepAliveRequest { id: lease.0 }]);
     let mut responses = server.answer(server.lease().lease_keep_alive(requests)).await?;
-    let answer = server.in_time(responses.message()).await?.map_err(|status| server.failure(&status))?;
+    let answer = match server.in_time(responses.message()).await? {
+        Ok(answer) => answer,
+        Err(status) => {
+            // Told within the stream, where nobody else sees it; the next beat is with another token.
+            if is_token_refused(status.message()) {
+                server.renew_session().await;
+            }
+            return Err(server.failure(&status));
+        }
+    };
     let response =
         answer.ok_or_else(|| Failure::told("the server ended the keep-alive without an answer"))?;
     Ok(Beat { revision: revision(response.header.as_ref()), ttl: response.ttl })
