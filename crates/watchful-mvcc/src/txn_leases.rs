@@ -61,16 +61,30 @@ impl Txn<'_, '_> {
         }
     }
 
-    /// The keys on the lease `id`, in order, after what the transaction did so far; none where there is no such lease. It
-    /// copies them.
-    #[must_use]
-    pub fn lease_keys(&self, id: LeaseId) -> BTreeSet<Box<[u8]>> {
+    /// Gives each key on the lease `id` to `visit`, in no order, after what the transaction did so far, until it fails. None
+    /// where there is no such lease. `visit` must not use the store.
+    ///
+    /// # Errors
+    ///
+    /// Those of `visit`.
+    pub fn each_lease_key<E>(
+        &self,
+        id: LeaseId,
+        mut visit: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let overlay = &self.group.writer.overlay;
-        let mut keys = BTreeSet::new();
         if let Some(committed) = self.group.inner.leases.read().keys(id) {
-            keys.extend(committed.filter(|key| overlay.newest(key).is_none()).map(Box::from));
+            committed.filter(|key| overlay.newest(key).is_none()).try_for_each(&mut visit)?;
         }
-        keys.extend(overlay.latest().filter(|row| row.lease == id).map(|row| overlay.key(row).into()));
+        overlay.latest().filter(|row| row.lease == id).try_for_each(|row| visit(overlay.key(row)))
+    }
+
+    fn lease_keys(&self, id: LeaseId) -> BTreeSet<Box<[u8]>> {
+        let mut keys = BTreeSet::new();
+        let Ok(()) = self.each_lease_key(id, |key| {
+            keys.insert(key.into());
+            Ok::<_, std::convert::Infallible>(())
+        });
         keys
     }
 }

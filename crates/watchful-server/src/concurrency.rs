@@ -90,7 +90,8 @@ impl Contender {
         may_change(&rights, &key)?;
         let (own, value, asked) = (key.clone(), value.to_vec(), rights.clone());
         let entered = shared.store.transact(move |txn| {
-            asked.hold_in(txn, &[lease])?;
+            asked.hold_in()?;
+            asked.may_attach(txn, [(&*own, lease)])?;
             let before = txn.get(&own)?;
             if before.as_ref().is_none_or(|record| record.value() != &value[..]) {
                 txn.put_with(&own, &value, PutOptions { lease, ..PutOptions::default() })?;
@@ -206,7 +207,7 @@ pub(crate) async fn delete_created_at(
 ) -> Result<Committed<bool>, Status> {
     let key = key.clone();
     let deleted = store.transact(move |txn| {
-        rights.hold_in(txn, &[])?;
+        rights.hold_in()?;
         let is_it = txn.get(&key)?.is_some_and(|record| record.create_revision() == create_revision);
         Ok::<_, Refused>(is_it && txn.delete(&key)?)
     });

@@ -41,7 +41,8 @@ impl Election {
         may_change(&rights, &leader.key)?;
         let (value, options) = (value.clone(), PutOptions { lease: leader.lease, ..PutOptions::default() });
         let proclaimed = self.shared.store.transact(move |txn| {
-            rights.hold_in(txn, &[leader.lease])?;
+            rights.hold_in()?;
+            rights.may_attach(txn, [(&*leader.key, leader.lease)])?;
             let own = txn.get(&leader.key)?;
             let is_leader = own.is_some_and(|own| own.create_revision().cast_signed() == leader.rev);
             if is_leader {

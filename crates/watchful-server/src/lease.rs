@@ -55,7 +55,10 @@ impl Lease {
         rights.may(&Need::User)?;
         self.shared.refuse_damaged()?;
         let LeaseRevokeRequest { id } = *request;
-        let revoked = self.shared.store.lease_revoke_if(id, move |txn| rights.hold_in(txn, &[id]));
+        let revoked = self.shared.store.lease_revoke_if(id, move |txn| {
+            rights.hold_in()?;
+            rights.may_end(txn, id)
+        });
         let Committed { revision, .. } = revoked.await?;
         self.shared.counts.leases_revoked.add(1);
         Ok(LeaseRevokeResponse { header: Some(self.shared.header_at(revision)) })

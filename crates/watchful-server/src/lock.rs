@@ -27,7 +27,7 @@ impl Lock {
         rights.may(&Need::Write(key, b""))?;
         let key = key.clone();
         let deleted = self.shared.store.transact(move |txn| {
-            rights.hold_in(txn, &[])?;
+            rights.hold_in()?;
             Ok::<_, Refused>(txn.delete(&key)?)
         });
         Ok(deleted.await?.revision)

@@ -7,6 +7,7 @@
 //! done after the refusal was answered, however the two crossed on their way. Where they did, it is decided again, on
 //! what is so by then ([`Shared::decided`]).
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -141,16 +142,34 @@ impl Rights {
         keys.into_iter().try_for_each(|key| self.may(&Need::Write(key.as_ref(), b"")))
     }
 
-    /// Inside a transaction: whether they still hold, and suffice for the leases that it ends or puts keys on. The end of
-    /// a lease deletes what is on it, so one has to be permitted to write all of that.
-    pub(crate) fn hold_in(&self, txn: &Txn<'_, '_, '_>, leases: &[i64]) -> Result<(), Refused> {
-        if !self.authority.guard(&self.state).holds() {
-            return Err(answers::old_revision().into());
-        }
-        if leases.iter().any(|lease| *lease != 0) && self.are_limited() {
-            leases.iter().try_for_each(|lease| self.may_write(txn.lease_keys(*lease)))?;
+    /// Whether they still hold: to be asked inside the transaction of a write.
+    pub(crate) fn hold_in(&self) -> Result<(), Refused> {
+        if self.authority.guard(&self.state).holds() { Ok(()) } else { Err(answers::old_revision().into()) }
+    }
+
+    /// Inside a transaction: whether they suffice to end a lease. That deletes what is on it, so one has to be permitted to
+    /// write all of that.
+    pub(crate) fn may_end(&self, txn: &Txn<'_, '_, '_>, lease: i64) -> Result<(), Refused> {
+        if self.are_limited() {
+            txn.each_lease_key(lease, |key| self.may(&Need::Write(key, b"")))?;
         }
         Ok(())
+    }
+
+    /// Inside a transaction: whether they suffice to put these keys onto these leases, which is to be able to delete what
+    /// is on them. Who puts a key that is there already comes to nothing new.
+    pub(crate) fn may_attach<'k>(
+        &self,
+        txn: &Txn<'_, '_, '_>,
+        attached: impl IntoIterator<Item = (&'k [u8], i64)>,
+    ) -> Result<(), Refused> {
+        if !self.are_limited() {
+            return Ok(());
+        }
+        let new = attached.into_iter().filter(|(key, lease)| *lease != 0 && txn.lease_of(key) != *lease);
+        // Each lease once: there may be many keys on it, and the writer waits.
+        let leases: BTreeSet<i64> = new.map(|(_, lease)| lease).collect();
+        leases.into_iter().try_for_each(|lease| self.may_end(txn, lease))
     }
 }
 

@@ -68,6 +68,7 @@ impl Server {
             alarm_turn: tokio::sync::Mutex::default(),
             counts: Arc::default(),
             streams: Arc::default(),
+            snapshots: Arc::new(tokio::sync::Semaphore::new(snapshot::AT_ONCE_MAX)),
             encoded: Arc::default(),
             stopping: CancellationToken::new(),
         };

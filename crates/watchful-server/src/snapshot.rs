@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use watchful_wire::etcdserverpb::SnapshotResponse;
@@ -23,6 +23,10 @@ use crate::state::{ETCD_VERSION, Shared};
 
 /// How many bytes a part has.
 const PART_BYTES: usize = 64 << 10;
+
+/// How many snapshots there may be at once. Each takes room for the whole store on the disk, and a thread, for as long as its
+/// client takes to read it.
+pub(crate) const AT_ONCE_MAX: usize = 4;
 
 /// How many parts wait for the connection.
 const PARTS_READY: usize = 4;
@@ -35,9 +39,11 @@ type Part = Result<SnapshotResponse, Status>;
 /// How many bytes are written to the file at once.
 const WRITE_BYTES: usize = 1 << 20;
 
-/// Makes a copy and streams it.
+/// Makes a copy and streams it. Refused where there are [too many](AT_ONCE_MAX).
 pub(crate) async fn stream(shared: Arc<Shared>) -> Result<ReceiverStream<Part>, Status> {
-    let copied = tokio::task::spawn_blocking(move || copy(&shared)).await.map_err(panicked)?;
+    let place = Arc::clone(&shared.snapshots).try_acquire_owned();
+    let place = place.map_err(|_| answers::too_many_requests())?;
+    let copied = tokio::task::spawn_blocking(move || copy(&shared, place)).await.map_err(panicked)?;
     let copy = copied.map_err(failed)?;
     let (parts, ready) = mpsc::channel(PARTS_READY);
     tokio::task::spawn_blocking(move || {
@@ -69,16 +75,18 @@ struct Copy {
     file: File,
     bytes: u64,
     folder: TempDir,
+    /// Its place among those there may be at once.
+    _place: OwnedSemaphorePermit,
 }
 
-fn copy(shared: &Shared) -> io::Result<Copy> {
+fn copy(shared: &Shared, place: OwnedSemaphorePermit) -> io::Result<Copy> {
     let folder = tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir_in(&shared.settings.data_dir)?;
     let path = folder.path().join("db");
     let out = BufWriter::with_capacity(WRITE_BYTES, File::create_new(&path)?);
     let from =
         etcd_snapshot::From { member_id: shared.identity.member_id, raft_term: shared.identity.raft_term };
     let bytes = export(shared, from, out).map_err(|error| io::Error::other(answers::chain(&error)))?;
-    Ok(Copy { file: File::open(path)?, bytes, folder })
+    Ok(Copy { file: File::open(path)?, bytes, folder, _place: place })
 }
 
 fn export(
@@ -90,7 +98,7 @@ fn export(
 }
 
 fn send(copy: Copy, parts: &mpsc::Sender<Part>) -> io::Result<()> {
-    let Copy { mut file, mut bytes, folder } = copy;
+    let Copy { mut file, mut bytes, folder, _place } = copy;
     let mut hash = Sha256::new();
     let trailer_len = Sha256::output_size() as u64;
     loop {

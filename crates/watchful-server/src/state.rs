@@ -38,6 +38,8 @@ pub struct Shared {
     pub(crate) authority: Authority,
     /// Alarms change one at a time, so that what is noted is what is so.
     pub(crate) alarm_turn: tokio::sync::Mutex<()>,
+    /// The places for snapshots that are being taken.
+    pub(crate) snapshots: Arc<tokio::sync::Semaphore>,
     /// What encodings of batches may take up.
     pub(crate) encoded: Arc<EncodedBudget>,
     /// Cancelled when the server is told to stop: streams end then, so that connections can.

@@ -1,7 +1,5 @@
 //! Transactions: closures that read and write, and what they answer.
 
-use std::collections::BTreeSet;
-
 use watchful_mvcc::{
     Compare, Deleted, MvccError, PutOptions, RangeOptions, RangeResult, TxnOutcome, TxnRequest, TxnResponse,
 };
@@ -137,11 +135,20 @@ impl<'t, 'g, 'm> Txn<'t, 'g, 'm> {
         self.inner.lease_exists(id)
     }
 
-    /// The keys on a lease, in order, as this transaction has them by now; none where there is no such lease. It copies
-    /// them.
+    /// The lease that a key is on, as this transaction has it by now; 0 for none.
     #[must_use]
-    pub fn lease_keys(&self, id: LeaseId) -> BTreeSet<Box<[u8]>> {
-        self.inner.lease_keys(id)
+    pub fn lease_of(&self, key: &[u8]) -> LeaseId {
+        self.inner.lease_of(key)
+    }
+
+    /// Gives each key on a lease to `visit`, in no order, as this transaction has them by now, until it fails. None where
+    /// there is no such lease. `visit` must not use the store: it would wait for itself.
+    ///
+    /// # Errors
+    ///
+    /// Those of `visit`.
+    pub fn each_lease_key<E>(&self, id: LeaseId, visit: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        self.inner.each_lease_key(id, visit)
     }
 }
 

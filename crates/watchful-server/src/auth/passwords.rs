@@ -92,6 +92,8 @@ impl Passwords {
         password: String,
         stored: Stored,
     ) -> Result<bool, Status> {
+        // No more of it counts, and many may wait: nobody keeps megabytes here meanwhile.
+        let password = password.as_bytes()[..password.len().min(PASSWORD_BYTES_MAX)].to_vec();
         self.run(lane, move || match stored {
             Stored::Hash(hash) => bcrypt::verify(password, &hash).unwrap_or(false),
             Stored::Nothing { cost } => {

@@ -15,7 +15,7 @@ pub struct AuthSettings {
     pub tokens: TokenSettings,
     /// How long a simple token lives after its last use. 300 s by default, as in etcd.
     pub simple_token_ttl: Duration,
-    /// How much work a password's hash is: each step doubles it. 10 by default, as in etcd; 4 to 31.
+    /// How much work a password's hash is: each step doubles it. 10 by default, as in etcd; 4 to 16.
     pub bcrypt_cost: u32,
     /// Whether the common name of a verified client certificate names the user who shows no token. Off by default; it is
     /// what `--client-cert-auth` turns on.
@@ -67,7 +67,7 @@ pub enum SignMethod {
 }
 
 /// The least and the most work that a password's hash may be.
-pub(crate) const BCRYPT_COST: std::ops::RangeInclusive<u32> = 4..=31;
+pub(crate) const BCRYPT_COST: std::ops::RangeInclusive<u32> = 4..=16;
 
 const JWT_TTL: Duration = Duration::from_secs(300);
 

@@ -126,7 +126,7 @@ pub(crate) static FLAGS: &[Flag] = &[
     set(Security, "auth-token-ttl", Value("SECONDS"), "300", "How long a simple token lives after its last use. 0: 300.",
         Draft::simple_token_ttl),
     set(Security, "bcrypt-cost", Value("COST"), "10",
-        "How much work a password's hash is, 4 to 31: one more is twice the work.",
+        "How much work a password's hash is, 4 to 16: one more is twice the work.",
         |draft, text| {
             let costs = crate::auth::BCRYPT_COST;
             draft.settings.auth.bcrypt_cost = value::number(text, *costs.start(), *costs.end())?;

@@ -58,7 +58,8 @@ impl Kv {
         let options = request::put_options(request);
         let (key, value, lease) = (request.key.clone(), request.value.clone(), request.lease);
         let put = self.shared.store.transact(move |txn| {
-            rights.hold_in(txn, &[lease])?;
+            rights.hold_in()?;
+            rights.may_attach(txn, [(&*key, lease)])?;
             Ok::<_, Refused>(txn.put_with(&key, &value, options)?)
         });
         let Committed { revision, value: prev, .. } = self.shared.written(put.await).await?;
@@ -81,7 +82,7 @@ impl Kv {
             return Ok(DeleteRangeResponse { header, ..DeleteRangeResponse::default() });
         };
         let deleted = self.shared.store.transact(move |txn| {
-            rights.hold_in(txn, &[])?;
+            rights.hold_in()?;
             Ok::<_, Refused>(txn.delete_range(&range, prev_kv)?)
         });
         let deleted = deleted.await?;
@@ -96,9 +97,10 @@ impl Kv {
         }
         self.shared.refuse_damaged()?;
         needs::txn(&rights, request)?;
-        let (leases, transaction) = (needs::leases(request), request::txn(request, &self.shared.store)?);
+        let (attached, transaction) = (needs::attached(request), request::txn(request, &self.shared.store)?);
         let executed = self.shared.store.transact(move |txn| {
-            rights.hold_in(txn, &leases)?;
+            rights.hold_in()?;
+            rights.may_attach(txn, attached.iter().map(|(key, lease)| (&**key, *lease)))?;
             Ok::<_, Refused>(txn.execute(&transaction)?)
         });
         let executed = self.shared.written(executed.await).await?;

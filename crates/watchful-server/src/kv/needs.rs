@@ -1,6 +1,7 @@
 //! What a request needs of the rights of its caller, as in etcd: to write what it puts and deletes, to read what it reads,
 //! compares or wants back, on both sides of a transaction, whichever is taken.
 
+use bytes::Bytes;
 use tonic::Status;
 use watchful_wire::etcdserverpb::request_op::Request as Op;
 use watchful_wire::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest};
@@ -12,7 +13,7 @@ pub(super) fn range(rights: &Rights, request: &RangeRequest) -> Result<(), Statu
     rights.may(&Need::Read(&request.key, &request.range_end))
 }
 
-/// The lease that it names, if any, is asked about in the transaction: see [`leases`].
+/// The lease that it names, if any, is asked about in the transaction: see [`attached`].
 pub(super) fn put(rights: &Rights, request: &PutRequest) -> Result<(), Status> {
     rights.may(&Need::Write(&request.key, b""))?;
     if request.prev_kv { rights.may(&Need::Read(&request.key, b"")) } else { Ok(()) }
@@ -41,18 +42,20 @@ fn operation(rights: &Rights, op: &RequestOp) -> Result<(), Status> {
     }
 }
 
-/// The leases that a transaction puts keys on, on whichever side.
-pub(super) fn leases(request: &TxnRequest) -> Vec<i64> {
+/// The keys that a transaction puts onto leases, on whichever side.
+pub(super) fn attached(request: &TxnRequest) -> Vec<(Bytes, i64)> {
     let mut found = Vec::new();
-    collect_leases(request, &mut found);
+    collect_attached(request, &mut found);
     found
 }
 
-fn collect_leases(request: &TxnRequest, found: &mut Vec<i64>) {
+fn collect_attached(request: &TxnRequest, found: &mut Vec<(Bytes, i64)>) {
     for op in request.success.iter().chain(&request.failure) {
         match &op.request {
-            Some(Op::RequestPut(PutRequest { lease, .. })) if *lease != 0 => found.push(*lease),
-            Some(Op::RequestTxn(nested)) => collect_leases(nested, found),
+            Some(Op::RequestPut(PutRequest { key, lease, .. })) if *lease != 0 => {
+                found.push((key.clone(), *lease));
+            }
+            Some(Op::RequestTxn(nested)) => collect_attached(nested, found),
             _ => {}
         }
     }

@@ -228,21 +228,27 @@ impl Answers {
             }
             StreamItem::Progress { revision, watches: None } => Some(self.answer(NO_WATCH, revision)),
             StreamItem::Progress { revision, watches: Some(watches) } => {
-                self.begin(Dealt::Progress(revision), watches)
+                self.begin(Dealt::Progress(revision), watches);
+                None
             }
             StreamItem::Events { batch, watches } => {
                 let dealt = self.with_those_after(batch, &watches, cx);
-                self.begin(dealt, watches)
+                self.begin(dealt, watches);
+                None
             }
-            StreamItem::Ended { watches, end } => self.begin(Dealt::Ended(end), watches),
+            StreamItem::Ended { watches, end } => {
+                self.begin(Dealt::Ended(end), watches);
+                None
+            }
         }
     }
 
-    fn begin(&mut self, item: Dealt, watches: WatchIds) -> Option<WatchResponse> {
+    /// Notes what is to be dealt out next. That is done after another look at what is permitted: the item may be of after the
+    /// last one.
+    fn begin(&mut self, item: Dealt, watches: WatchIds) {
         let receivers = watches.len();
         let pieces = VecDeque::new();
         self.dealing = Some(Dealing { item, watches, receivers, last: None, pieces, joined: None });
-        self.deal()
     }
 
     /// The next answer of the item that is being dealt out; none once it is done.

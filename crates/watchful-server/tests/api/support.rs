@@ -22,6 +22,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct TestServer {
     pub(crate) server: Server,
     pub(crate) channel: Channel,
+    url: String,
     stop: CancellationToken,
     serving: JoinHandle<std::io::Result<()>>,
     folder: TempDir,
@@ -47,8 +48,8 @@ impl TestServer {
         let connections = incoming(listener, None, Arc::clone(&server.shared().counts));
         let (serves, stopped) = (server.clone(), stop.clone().cancelled_owned());
         let serving = tokio::spawn(async move { serves.serve(connections, stopped).await });
-        let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
-        Self { server, channel, stop, serving, folder }
+        let channel = connect(&url).await;
+        Self { server, channel, url, stop, serving, folder }
     }
 
     /// Ends the server as SIGTERM does, and gives its folder back.
@@ -58,6 +59,11 @@ impl TestServer {
         drop(self.channel);
         self.server.close().unwrap();
         self.folder
+    }
+
+    /// A connection of its own, with windows of its own.
+    pub(crate) async fn connection(&self) -> Channel {
+        connect(&self.url).await
     }
 
     pub(crate) fn kv(&self) -> KvClient<Channel> {
@@ -84,6 +90,10 @@ impl TestServer {
         let answers = client.watch(sent).await.unwrap().into_inner();
         TestWatch { requests, answers }
     }
+}
+
+async fn connect(url: &str) -> Channel {
+    Channel::from_shared(url.to_owned()).unwrap().connect().await.unwrap()
 }
 
 /// One watch stream.

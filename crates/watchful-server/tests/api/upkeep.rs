@@ -4,12 +4,13 @@ use sha2::{Digest, Sha256};
 use tonic::Code;
 use watchful_server::EtcdSnapshot;
 use watchful_wire::etcdserverpb::alarm_request::AlarmAction;
+use watchful_wire::etcdserverpb::maintenance_client::MaintenanceClient;
 use watchful_wire::etcdserverpb::{
     AlarmRequest, AlarmType, CompactionRequest, DefragmentRequest, HashKvRequest, LeaseGrantRequest,
     PutRequest, RangeRequest, SnapshotRequest, StatusRequest,
 };
 
-use crate::support::TestServer;
+use crate::support::{PATIENCE, TestServer};
 
 fn alarm(action: AlarmAction, alarm: AlarmType) -> AlarmRequest {
     AlarmRequest { action: action.into(), member_id: 0, alarm: alarm.into() }
@@ -235,4 +236,37 @@ async fn half_a_request_does_not_keep_a_server_from_ending() {
     server.stop().await;
     // A hundred times the setting, and well below the library's own.
     tokio::time::timeout(crate::support::PATIENCE / 3, serving).await.expect("it ends").unwrap().unwrap();
+}
+
+/// Each snapshot that is not read kept a thread and a copy of the store: 540 of them kept everybody's logins and hashes from
+/// being worked at.
+#[tokio::test(flavor = "multi_thread")]
+async fn there_is_a_bound_on_snapshots_that_nobody_reads() {
+    const AT_ONCE: usize = 4;
+    let server = TestServer::start().await;
+    for key in 0..16 {
+        server.put(&format!("k{key}"), vec![7; 1_000_000]).await;
+    }
+    let mut unread = Vec::new();
+    for _ in 0..AT_ONCE {
+        let mut client = MaintenanceClient::new(server.connection().await);
+        unread.push(client.snapshot(SnapshotRequest {}).await.unwrap().into_inner());
+    }
+    let refused = server.maintenance().snapshot(SnapshotRequest {}).await.unwrap_err();
+    assert_eq!(
+        (refused.code(), refused.message()),
+        (Code::ResourceExhausted, "etcdserver: too many requests")
+    );
+    server.maintenance().hash_kv(HashKvRequest { revision: 0 }).await.unwrap();
+    // Whoever goes makes room.
+    unread.pop();
+    let again = async {
+        while let Err(refused) = server.maintenance().snapshot(SnapshotRequest {}).await {
+            assert_eq!(refused.code(), Code::ResourceExhausted);
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, again).await.expect("there is room again");
+    drop(unread);
+    server.stop().await;
 }

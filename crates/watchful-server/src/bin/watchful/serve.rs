@@ -9,6 +9,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -18,6 +19,9 @@ use watchful_server::{
 };
 
 use crate::failure::deepest;
+
+/// How long the end waits for threads, once the store is closed.
+const THREADS_TIMEOUT: Duration = Duration::from_secs(1);
 
 type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -37,7 +41,11 @@ fn start(flags: &[OsString]) -> Outcome {
         Parsed::Serve(config) => {
             init_log(&config.log)?;
             config.notices.iter().for_each(|notice| tracing::warn!("{notice}"));
-            tokio::runtime::Runtime::new()?.block_on(run(*config))
+            let runtime = tokio::runtime::Runtime::new()?;
+            let outcome = runtime.block_on(run(*config));
+            // The store is closed. What is still worked at (a password that is dear to compare with) is nobody's any more.
+            runtime.shutdown_timeout(THREADS_TIMEOUT);
+            outcome
         }
         Parsed::Help(text) | Parsed::Version(text) => Ok(writeln!(io::stdout(), "{}", text.trim_end())?),
     }
