@@ -1,4 +1,4 @@
-//! One page of a tree, read and checked: every element lies inside, and its keys are in order.
+//! One page of a tree, read and checked: every element lies inside and behind the one before, and its keys are in order.
 
 use std::ops::Range;
 
@@ -41,11 +41,18 @@ impl Page {
         Ok(page)
     }
 
+    /// No two elements may share bytes: what a page holds would be more than its bytes, and with buckets in buckets any
+    /// times more. bbolt writes what the elements point to in their order.
     fn check_elements(&self) -> Result<(), ReadError> {
-        let mut last = &[][..];
+        let (mut last, mut last_end) = (&[][..], 0);
         for at in 0..self.count {
             let outside = || damaged(self.id, format!("element {at} points out of the page"));
-            self.ranges(at).ok_or_else(outside)?;
+            let (key_range, value_range) = self.ranges(at).ok_or_else(outside)?;
+            if key_range.start < last_end {
+                let what = format!("element {at} begins before the end of the one before");
+                return Err(damaged(self.id, what));
+            }
+            last_end = value_range.end;
             let key = self.key(at);
             if key.is_empty() || key <= last {
                 return Err(damaged(

@@ -110,7 +110,7 @@ impl Reader {
     }
 
     /// Reads every page that is in use: that each is whole, is reached once, and is not among the free ones. It takes a bit
-    /// of memory a page.
+    /// of memory for each of them, and some more where they lie far apart.
     ///
     /// # Errors
     ///
@@ -145,18 +145,14 @@ impl Reader {
         if pages > self.meta.pages - id {
             return Err(damaged(id, "it goes on behind the last page of the file"));
         }
+        let bytes_all = pages * len;
+        if bytes_all > PAGE_BYTES_MAX {
+            return Err(ReadError::PageTooLarge { page: id, bytes: bytes_all, bytes_max: PAGE_BYTES_MAX });
+        }
         if let Some(claims) = claims {
             claims.claim(id, pages)?;
         }
         if pages > 1 {
-            let bytes_all = pages * len;
-            if bytes_all > PAGE_BYTES_MAX {
-                return Err(ReadError::PageTooLarge {
-                    page: id,
-                    bytes: bytes_all,
-                    bytes_max: PAGE_BYTES_MAX,
-                });
-            }
             let first = bytes.len();
             bytes.resize(usize::try_from(bytes_all).unwrap_or(usize::MAX), 0);
             self.read_at(&mut bytes[first..], at + len)?;

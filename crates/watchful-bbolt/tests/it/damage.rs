@@ -107,6 +107,54 @@ impl Pages {
 }
 
 const BRANCH: usize = 1;
+const LEAF: usize = 2;
+
+/// A leaf page whose elements all have the one `value`, which is a bucket, and share the end of the last key.
+#[expect(clippy::little_endian_bytes, reason = "bbolt's numbers are little-endian")]
+fn page_of_shared(value: &[u8]) -> Vec<u8> {
+    const KEYS: &[u8] = b"abcdefgh";
+    let count = KEYS.len();
+    let mut page = vec![0; 16];
+    page[8..10].copy_from_slice(&2u16.to_le_bytes());
+    page[10] = u8::try_from(count).unwrap();
+    for at in 0..count {
+        let pos = 16 * (count - at) + at;
+        for number in [1, pos, count - at, value.len()] {
+            page.extend_from_slice(&u32::try_from(number).unwrap().to_le_bytes());
+        }
+    }
+    [&page[..], KEYS, value].concat()
+}
+
+/// Elements of a page could overlap. A file of 12 KB, where eight elements of a leaf were one and the same bucket, sixteen
+/// levels deep, kept a check busy for ever. Here it is six levels, which end.
+#[test]
+fn elements_that_share_a_bucket_are_told() {
+    let mut bucket = [&[0; 16][..], &[0; 8], &[2, 0, 0, 0], &[0; 4]].concat();
+    for _ in 0..6 {
+        bucket = [&[0; 16][..], &page_of_shared(&bucket)].concat();
+    }
+    let content = Content::from([(b"deep".to_vec(), [(b"b".to_vec(), bucket)].into())]);
+    let mut pages = Pages(write(&content));
+    let leaf = pages.find(LEAF);
+    pages.set(leaf + 16, 4, 1);
+    pages.check_told("element 1 begins before the end of the one before");
+}
+
+/// Rows that overlapped counted each in full: a file of 1.3 MB was gigabytes once it was loaded.
+#[test]
+fn values_that_overlap_are_told() {
+    let mut pages = Pages(write(&numbered(300, b"some value")));
+    let leaf = pages.find(LEAF);
+    let value_len = pages.number(leaf + 16 + 12, 4);
+    pages.set(leaf + 16 + 12, 4, value_len + 1);
+    pages.check_told("element 1 begins before the end of the one before");
+    let mut pages = Pages(write(&numbered(300, b"some value")));
+    let branch = pages.find(BRANCH);
+    let key_len = pages.number(branch + 16 + 4, 4);
+    pages.set(branch + 16 + 4, 4, key_len + 1);
+    pages.check_told("element 1 begins before the end of the one before");
+}
 
 #[test]
 fn a_circle_ends() {
