@@ -21,12 +21,16 @@ use crate::scan::{LogRow, LogScan, Misfit};
 use crate::store::{Inner, Mvcc};
 use crate::{CommitFailure, MvccError, note};
 
+/// The highest main revision that a loaded history may have. Clients see revisions as signed numbers, and as many as there were
+/// can follow before one is negative.
+const REVISION_MAX: u64 = 1 << 62;
+
 /// Where a loaded history begins and ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadPlan {
     /// The oldest main revision that can be read; none when the history was never compacted.
     pub compact_revision: Option<u64>,
-    /// The newest main revision; at least 1.
+    /// The newest main revision; from 1 to 2^62.
     pub current_revision: u64,
 }
 
@@ -77,6 +81,13 @@ impl Mvcc {
         if plan.current_revision < compact_revision.max(1) {
             let revision = Revision::start_of(plan.current_revision);
             return Err(refused(revision, "the newest revision is below the oldest that can be read"));
+        }
+        if plan.current_revision > REVISION_MAX {
+            let revision = Revision::start_of(plan.current_revision);
+            return Err(refused(
+                revision,
+                "no store gets to a revision above 2^62, and too few could follow",
+            ));
         }
         let (scan, leases) = (LogScan::new(compact_revision, 0), Leases::default());
         Ok(Loader { inner, write, writer, plan, scan, leases, buffer: Vec::new(), epoch: None })
@@ -147,7 +158,8 @@ impl Loader<'_> {
             return Err(MvccError::TooLarge { what: "key, counted in bytes,", size, size_max });
         }
         if let LoadRow::Put(put) = row
-            && (put.version == 0 || !(1..=revision.main).contains(&put.create_revision))
+            && (!(1..=REVISION_MAX).contains(&put.version)
+                || !(1..=revision.main).contains(&put.create_revision))
         {
             return Err(refused(revision, "its version or its create revision is not one a store writes"));
         }

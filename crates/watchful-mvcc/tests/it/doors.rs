@@ -107,6 +107,26 @@ fn only_a_history_without_gaps_can_be_loaded() {
     assert!(matches!(store.loader(plan(Some(5), 4)), Err(MvccError::LoadRefused { .. })));
 }
 
+/// A history could end at the last revision there can be: the next write had none, or clients saw it as negative.
+#[test]
+fn a_history_at_the_end_of_all_revisions_cannot_be_loaded() {
+    let newest = 1 << 62;
+    let too_far = [i64::MAX.cast_unsigned(), u64::MAX].map(|last| plan(Some(last), last));
+    for plan in too_far.into_iter().chain([plan(None, newest + 1), plan(Some(newest + 1), newest + 1)]) {
+        let store = Store::new();
+        let told = store.loader(plan).err().unwrap().to_string();
+        assert!(told.contains("no store gets to a revision above 2^62"), "{told}");
+    }
+    let store = Store::new();
+    let mut loader = store.loader(plan(Some(newest), newest)).unwrap();
+    let told = loader.row(Revision::new(2, 0), &put("a", 2, newest + 1)).unwrap_err().to_string();
+    assert!(told.contains("not one a store writes"), "{told}");
+    loader.row(Revision::new(newest, 0), &put("a", 2, newest)).unwrap();
+    loader.finish().unwrap();
+    store.run("put b 1");
+    assert_eq!(store.current_revision(), newest + 1);
+}
+
 #[test]
 fn only_an_empty_store_can_be_loaded() {
     for script in ["put a 1", "compact 0", "grant 7 60"] {
