@@ -219,6 +219,6 @@ impl Identity {
             half.copy_from_slice(&id[at..at + 8]);
             u64::from_be_bytes(half).max(1)
         };
-        Self { cluster_id: half(0), member_id: half(8), raft_term: store.epoch() + 1 }
+        Self { cluster_id: half(0), member_id: half(8), raft_term: store.epoch().saturating_add(1) }
     }
 }

@@ -36,8 +36,9 @@ impl EtcdSnapshot {
     /// When it is damaged, or something else, or of an etcd that is not known here.
     pub fn open(file: File) -> Result<Self, EtcdSnapshotError> {
         let reader = Reader::open(file)?;
-        reader.check()?;
+        // First, so that no bucket is gone into which is none of an etcd's.
         check_buckets(&reader)?;
+        reader.check()?;
         let mut snapshot = Self { reader, plan: EMPTY, raft_term: 0 };
         snapshot.read_meta()?;
         Ok(snapshot)
@@ -63,7 +64,7 @@ impl EtcdSnapshot {
                     // A compaction that an etcd has begun is one, and is gone on with.
                     compact_revision = compact_revision.max(Some(parse_revision(key, value)?));
                 }
-                meta::TERM => raft_term = parse_number(key, value)?,
+                meta::TERM => raft_term = parse_term(key, value)?,
                 meta::STORAGE_VERSION => check_storage_version(value)?,
                 _ => {}
             }
@@ -103,13 +104,29 @@ pub(super) fn each_of(
     take: &mut impl FnMut(&[u8], &[u8]) -> Result<(), EtcdSnapshotError>,
 ) -> Result<(), EtcdSnapshotError> {
     let mut entries = reader.entries(bucket)?;
+    let mut room = Room(reader.bytes());
     while let Some(entry) = entries.next()? {
         let Value::Bytes(value) = entry.value else {
             return Err(schema(format!("in its bucket `{}` there is a bucket", name.escape_ascii())));
         };
+        room.take(name, entry.key.len() + value.len())?;
         take(entry.key, value)?;
     }
     Ok(())
+}
+
+/// The bytes of the file that a bucket has not used up. The reader lets no two entries share any, so there are always enough;
+/// this is the second lock on that door.
+pub(super) struct Room(pub(super) u64);
+
+impl Room {
+    pub(super) fn take(&mut self, bucket: &[u8], bytes: usize) -> Result<(), EtcdSnapshotError> {
+        let left = self.0.checked_sub(bytes as u64);
+        self.0 = left.ok_or_else(|| {
+            schema(format!("its bucket `{}` holds more bytes than the file has", bucket.escape_ascii()))
+        })?;
+        Ok(())
+    }
 }
 
 fn check_buckets(reader: &Reader) -> Result<(), EtcdSnapshotError> {
@@ -161,7 +178,12 @@ fn parse_revision(name: &[u8], value: &[u8]) -> Result<u64, EtcdSnapshotError> {
     }
 }
 
-fn parse_number(name: &[u8], value: &[u8]) -> Result<u64, EtcdSnapshotError> {
+/// A term. A cluster adds one for each election, and so does the store that is made of this.
+fn parse_term(name: &[u8], value: &[u8]) -> Result<u64, EtcdSnapshotError> {
     let number = value.try_into().map(u64::from_be_bytes);
-    number.map_err(|_| schema(format!("its `{}` is no number", name.escape_ascii())))
+    let term = number.map_err(|_| schema(format!("its `{}` is no number", name.escape_ascii())))?;
+    match i64::try_from(term) {
+        Ok(_) => Ok(term),
+        Err(_) => Err(schema(format!("its term {term} is higher than any cluster gets"))),
+    }
 }

@@ -9,6 +9,7 @@ use watchful::{Revision, Settings, Store};
 use watchful_bbolt::Writer;
 use watchful_revision::EtcdRow;
 
+use super::read::Room;
 use super::{EtcdSnapshot, From, SnapshotStatus, bucket, meta, write};
 
 fn golden(name: &str) -> PathBuf {
@@ -134,6 +135,37 @@ fn made(rows: &[(u64, &[u8])], meta: &[(&[u8], u64)]) -> EtcdSnapshot {
     }
     writer.finish().unwrap();
     EtcdSnapshot::open(file).unwrap()
+}
+
+/// Rows that overlapped counted each in full, so a bucket could hold any times the bytes of its file.
+#[test]
+fn a_bucket_holds_no_more_than_the_file() {
+    let mut room = Room(100);
+    room.take(bucket::KEY, 60).unwrap();
+    room.take(bucket::KEY, 40).unwrap();
+    let error = room.take(bucket::KEY, 1).unwrap_err().to_string();
+    assert!(error.contains("its bucket `key` holds more bytes than the file has"), "{error}");
+}
+
+/// A snapshot could tell the highest number there is for its term. It was restored, and the server that was started on it
+/// panicked when it added one.
+#[test]
+fn a_term_that_nothing_can_follow_is_refused() {
+    let opened = |term: u64| {
+        let file = tempfile::tempfile().unwrap();
+        let mut writer = Writer::new(file.try_clone().unwrap()).unwrap();
+        writer.bucket(bucket::KEY).unwrap();
+        writer.bucket(bucket::META).unwrap();
+        writer.put(meta::TERM, &term.to_be_bytes()).unwrap();
+        writer.finish().unwrap();
+        EtcdSnapshot::open(file)
+    };
+    let highest = i64::MAX.cast_unsigned();
+    assert_eq!(opened(highest).unwrap().raft_term, highest);
+    for term in [highest + 1, u64::MAX] {
+        let error = opened(term).unwrap_err().to_string();
+        assert!(error.contains(&format!("its term {term} is higher than any cluster gets")), "{error}");
+    }
 }
 
 fn opened(snapshot: &EtcdSnapshot) -> (tempfile::TempDir, Store) {
