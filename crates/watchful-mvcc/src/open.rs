@@ -38,7 +38,7 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
     drop(txn);
 
     let epoch_raised = left.as_ref().is_some_and(|left| left.may_have_lost(&now));
-    meta.epoch += u64::from(epoch_raised);
+    meta.epoch = meta.epoch.saturating_add(u64::from(epoch_raised));
     if left.as_ref().is_some_and(|left| left.is_open) {
         settle(&backend, tables, meta.epoch)?;
     }

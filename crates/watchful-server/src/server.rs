@@ -222,3 +222,21 @@ impl Identity {
         Self { cluster_id: half(0), member_id: half(8), raft_term: store.epoch().saturating_add(1) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use watchful::{LoadPlan, Settings};
+
+    use super::*;
+
+    /// A store may be loaded with any epoch. The server added one to it for its term, and panicked at the highest.
+    #[test]
+    fn the_highest_epoch_has_a_term() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("data");
+        let plan = LoadPlan { compact_revision: None, current_revision: 1 };
+        watchful::load(&dir, &Settings::default(), plan, u64::MAX, |_| Ok::<_, Error>(())).unwrap();
+        let store = Store::open(dir, Settings::default()).unwrap();
+        assert_eq!((store.epoch(), Identity::of(&store).raft_term), (u64::MAX, u64::MAX));
+    }
+}
