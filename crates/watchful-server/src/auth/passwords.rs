@@ -36,6 +36,17 @@ pub(super) struct Passwords {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lane(usize);
 
+/// As much of a password that somebody gave as counts. Many may wait with theirs, so it is all that is kept.
+pub(super) struct Given(Box<[u8]>);
+
+impl Given {
+    /// Takes the password, and lets go of what does not count.
+    pub(super) fn of(password: String) -> Self {
+        let counts = password.len().min(PASSWORD_BYTES_MAX);
+        Self(password.as_bytes()[..counts].into())
+    }
+}
+
 /// What a password is compared with.
 #[derive(Debug)]
 pub(super) enum Stored {
@@ -86,18 +97,11 @@ impl Passwords {
     }
 
     /// Whether `password` is the one.
-    pub(super) async fn is_right(
-        &self,
-        lane: Lane,
-        password: String,
-        stored: Stored,
-    ) -> Result<bool, Status> {
-        // No more of it counts, and many may wait: nobody keeps megabytes here meanwhile.
-        let password = password.as_bytes()[..password.len().min(PASSWORD_BYTES_MAX)].to_vec();
+    pub(super) async fn is_right(&self, lane: Lane, given: Given, stored: Stored) -> Result<bool, Status> {
         self.run(lane, move || match stored {
-            Stored::Hash(hash) => bcrypt::verify(password, &hash).unwrap_or(false),
+            Stored::Hash(hash) => bcrypt::verify(given.0, &hash).unwrap_or(false),
             Stored::Nothing { cost } => {
-                let _ = bcrypt::verify(password, &nobodys(cost));
+                let _ = bcrypt::verify(given.0, &nobodys(cost));
                 false
             }
         })
@@ -179,14 +183,26 @@ mod tests {
         Lane(0)
     }
 
+    /// A thousand logins with megabytes each, which waited for their turns with all of it, took gigabytes. A first mend cut
+    /// the password and kept the whole beside it.
+    #[tokio::test]
+    async fn of_a_long_password_only_what_counts_is_kept() {
+        let long = "x".repeat(1_900_000);
+        let given = Given::of(long.clone());
+        assert_eq!((given.0.len(), size_of_val(&*given.0)), (72, 72));
+        let stored = Stored::of(Some(BY_GO[1].1.as_bytes()), 4);
+        assert!(passwords().is_right(lane(), given, stored).await.unwrap(), "it is as its first 72 bytes");
+        assert_eq!(&*Given::of("short".to_owned()).0, b"short");
+    }
+
     #[tokio::test]
     async fn a_hash_is_of_the_version_that_go_writes() {
         let hash = passwords().hash(lane(), "secret".to_owned()).await.unwrap();
         assert!(hash.starts_with(b"$2a$04$") && hash.len() == 60, "{hash:?}");
         let right = |password: &str| {
             let stored = Stored::of(Some(&hash), 4);
-            let password = password.to_owned();
-            async move { passwords().is_right(lane(), password, stored).await.unwrap() }
+            let given = Given::of(password.to_owned());
+            async move { passwords().is_right(lane(), given, stored).await.unwrap() }
         };
         assert!(right("secret").await);
         assert!(!right("Secret").await);
@@ -199,7 +215,7 @@ mod tests {
             let password = if password == "x" { "x".repeat(72) } else { password.to_owned() };
             let stored = Stored::of(Some(hash.as_bytes()), 4);
             assert!(matches!(stored, Stored::Hash(_)), "{hash}");
-            assert!(passwords().is_right(lane(), password, stored).await.unwrap(), "{hash}");
+            assert!(passwords().is_right(lane(), Given::of(password), stored).await.unwrap(), "{hash}");
         }
     }
 
@@ -218,7 +234,7 @@ mod tests {
         for kept in [Some(&hash[..]), None, Some(b""), Some(b"$2a$99$..."), Some(b"not a hash")] {
             let before = passwords.runs();
             let stored = Stored::of(kept, 4);
-            assert!(!passwords.is_right(lane(), "wrong".to_owned(), stored).await.unwrap());
+            assert!(!passwords.is_right(lane(), Given::of("wrong".to_owned()), stored).await.unwrap());
             assert_eq!(passwords.runs(), before + 1, "{kept:?}");
         }
     }

@@ -7,7 +7,10 @@ use watchful_wire::etcdserverpb::AuthenticateRequest;
 use super::Auth;
 use crate::answers;
 use crate::auth::authority::Authority;
-use crate::auth::passwords::Stored;
+use crate::auth::passwords::{Given, Stored};
+
+/// How much of a name that nobody has is in the log.
+const NAME_SHOWN_CHARS: usize = 64;
 
 /// How often a token is made anew because users changed meanwhile. Each change takes a commit, so this is seldom once.
 const TRIES: usize = 64;
@@ -23,17 +26,23 @@ impl Auth {
         }
         let lane = passwords.lane(request.extensions(), &request.get_ref().name);
         let AuthenticateRequest { name, password } = request.into_inner();
-        let kept = state.password(&name);
+        let (kept, given) = (state.password(&name), Given::of(password));
+        let name = if kept.is_some() { name } else { shown(name) };
         let stored = Stored::of(kept.as_deref(), state.usual_cost.unwrap_or(passwords.cost()));
         drop(state);
-        match (passwords.is_right(lane, password, stored).await?, kept) {
+        match (passwords.is_right(lane, given, stored).await?, kept) {
             (true, Some(kept)) => issue(authority.clone(), name, kept).await,
             _ => {
-                tracing::info!(user = ?name.chars().take(64).collect::<String>(), "a wrong password");
+                tracing::info!(user = ?name, "a wrong password");
                 Err(answers::auth_failed())
             }
         }
     }
+}
+
+/// As much as the log tells of a name that nobody has. Whoever waits keeps no more of it.
+fn shown(name: String) -> String {
+    name.chars().take(NAME_SHOWN_CHARS).collect()
 }
 
 /// Issues the token, unless the password that was right is no longer the user's.

@@ -54,6 +54,31 @@ async fn what_was_decided_before_a_change_is_not_done_after_it() {
     assert!(stale.hold().is_err() && stale.renewed().hold().is_ok());
 }
 
+/// A contender whose caller went away while users changed stayed in its queue, and the lock was nobody's for as long as its
+/// lease was kept alive: the delete of its key asked whether users were still what they were, and nobody heard the answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_a_queue_while_users_change_is_gone_from_it() {
+    let place = Place::new().await;
+    let shared = place.server.shared();
+    let mut request = Request::new(());
+    let token = place.authority().tokens().issue("root", 1).unwrap();
+    request.metadata_mut().insert("token", token.parse().unwrap());
+    let lease = Lease::new(Arc::clone(shared));
+    lease.grant(pb::LeaseGrantRequest { id: 7, ttl: 60 }).await.unwrap();
+    let rights = shared.rights(&request).unwrap();
+    let contender = Contender::enter(shared, rights, &"lock".into(), 7, b"").await.unwrap();
+    let key = contender.key.clone();
+    assert!(shared.store.get(&key).unwrap().is_some());
+    place.change_nothing_but_the_revision().await;
+    drop(contender);
+    let gone = async {
+        while shared.store.get(&key).unwrap().is_some() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("its key goes");
+}
+
 /// What becomes of a put of `w` by `alice`, who may do that, when `change` crosses with it: and how often it was tried.
 async fn put_across(place: &Place, token: &str, change: impl AsyncFn()) -> (Result<(), Status>, usize) {
     let shared = place.server.shared();
