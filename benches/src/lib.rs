@@ -23,8 +23,6 @@ mod workloads;
 
 mod api;
 
-mod peers;
-
 mod rounds;
 
 mod report;

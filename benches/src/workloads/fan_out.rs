@@ -7,13 +7,13 @@
 use std::time::Instant;
 
 use watchful::{Batch, Durability, KeyRange, Store, StreamItem, WatchOptions, WatchStream};
+use watchful_peers::{Broadcast, Message};
 
 use super::support::{nanos_each, open, register};
 use crate::Outcome;
 use crate::disk::folder;
 use crate::gear::Gear;
 use crate::keys::{number_in, value_of};
-use crate::peers::broadcast::{Broadcast, Message};
 use crate::report::{Goal, Row};
 use crate::rounds::in_turn;
 

@@ -10,14 +10,15 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 use watchful::{Durability, Store};
+use watchful_peers::{Lmdb, Storage};
 use watchful_testkit::SplitMix64;
 
+use super::log::Log;
 use super::support::{figure, fill, micros_each, open};
 use crate::Outcome;
 use crate::disk::folder;
 use crate::gear::Gear;
 use crate::keys::{KEYS_SEED, any_below, key_of, value_of};
-use crate::peers::lmdb::Lmdb;
 use crate::report::{Goal, Row};
 use crate::rounds::in_turn;
 
@@ -42,6 +43,7 @@ const CASES: &[(Callers, bool)] = &[
 struct Bench {
     store: Store,
     lmdb: Lmdb,
+    log: Log,
     runtime: Runtime,
     keys: u64,
     time: Duration,
@@ -51,28 +53,29 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
     let (our_folder, peer_folder) = (folder()?, folder()?);
     let mut bench = Bench {
         store: open(our_folder.path(), Durability::Synced)?,
-        lmdb: Lmdb::open(peer_folder.path(), watchful_backend::Durability::Synced)?,
+        lmdb: Lmdb::open(peer_folder.path(), watchful_peers::Durability::Synced)?,
+        log: Log::new(),
         runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(2).build()?,
         keys: gear.scale.pick(1_000_000, 100_000),
         time: Duration::from_millis(gear.scale.pick(3000, 600)),
     };
     fill(&bench.store, 0, bench.keys, KEY_LEN, VALUE_LEN)?;
     let rows = bench
-        .lmdb
+        .log
         .rows((0..bench.keys).map(|number| (key_of(number, KEY_LEN), value_of(number, VALUE_LEN))))?;
-    bench.lmdb.append(&rows, 1000)?;
+    rows.chunks(1000).try_for_each(|group| bench.lmdb.append(group))?;
     CASES.iter().map(|(callers, has_goal)| bench.case(*callers, *has_goal)).collect()
 }
 
 impl Bench {
     fn case(&mut self, callers: Callers, has_goal: bool) -> Outcome<Row> {
-        let Self { store, lmdb, runtime, keys, time } = self;
+        let Self { store, lmdb, log, runtime, keys, time } = self;
         let before = store.stats();
         let ours = || match callers {
             Callers::Threads(count) => threads(store, count, *keys, *time),
             Callers::Tasks(count) => runtime.block_on(tasks(store, count, *keys, *time)),
         };
-        let (ours, peer) = in_turn(ours, || groups(lmdb, callers.count(), *keys, *time))?;
+        let (ours, peer) = in_turn(ours, || groups(lmdb, log, callers.count(), *keys, *time))?;
         let after = store.stats();
         let transactions = figure(after.commit_transactions - before.commit_transactions);
         let groups = figure(after.commit_groups - before.commit_groups);
@@ -153,13 +156,13 @@ async fn tasks(store: &Store, count: usize, keys: u64, time: Duration) -> Outcom
 }
 
 /// LMDB alone: rows are made between the groups and not timed.
-fn groups(lmdb: &mut Lmdb, group: usize, keys: u64, time: Duration) -> Outcome<f64> {
+fn groups(lmdb: &Lmdb, log: &mut Log, group: usize, keys: u64, time: Duration) -> Outcome<f64> {
     let mut rng = rng(0);
     let (mut spent, mut puts) = (0.0, 0.0);
     while spent < time.as_secs_f64() * 1e6 {
-        let rows = lmdb.rows((0..group * 8).map(|_| pair(&mut rng, keys)))?;
+        let rows = log.rows((0..group * 8).map(|_| pair(&mut rng, keys)))?;
         let begun = Instant::now();
-        lmdb.append(&rows, group)?;
+        rows.chunks(group).try_for_each(|group| lmdb.append(group))?;
         let each = micros_each(begun, rows.len());
         spent += each * figure(rows.len() as u64);
         puts += figure(rows.len() as u64);

@@ -17,3 +17,5 @@ pub(crate) mod stab;
 pub(crate) mod laggard;
 
 pub(crate) mod support;
+
+mod log;

@@ -5,13 +5,14 @@
 use std::time::Instant;
 
 use watchful::Durability;
+use watchful_peers::{Lmdb, Storage};
 
+use super::log::Log;
 use super::support::{figure, micros_each, open, thread_nanos};
 use crate::Outcome;
 use crate::disk::folder;
 use crate::gear::Gear;
 use crate::keys::{key_of, value_of};
-use crate::peers::lmdb::Lmdb;
 use crate::report::{Goal, Row};
 use crate::rounds::{Series, in_turn};
 
@@ -22,7 +23,8 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
     let puts = gear.scale.pick(200_000, 20_000);
     let (our_folder, peer_folder) = (folder()?, folder()?);
     let store = open(our_folder.path(), Durability::Unsynced)?;
-    let mut lmdb = Lmdb::open(peer_folder.path(), watchful_backend::Durability::Unsynced)?;
+    let lmdb = Lmdb::open(peer_folder.path(), watchful_peers::Durability::Unsynced)?;
+    let mut log = Log::new();
     let (mut our_next, mut peer_next) = (0, 0);
     let (mut our_core, mut peer_core) = (Series::default(), Series::default());
     let ours = || {
@@ -36,9 +38,9 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
         Ok(each)
     };
     let peer = || {
-        let rows = lmdb.rows(pairs(&mut peer_next, puts).into_iter())?;
+        let rows = log.rows(pairs(&mut peer_next, puts).into_iter())?;
         let (begun, core) = (Instant::now(), thread_nanos());
-        lmdb.append(&rows, 1)?;
+        rows.chunks(1).try_for_each(|row| lmdb.append(row))?;
         let each = micros_each(begun, rows.len());
         peer_core.0.push((thread_nanos() - core) / 1e3 / figure(puts));
         Ok(each)

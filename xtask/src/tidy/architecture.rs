@@ -154,7 +154,7 @@ mod tests {
             .replace("| `watchful-testkit` | `watchful-revision` |", "| `watchful-testkit` | `watchful` |");
         check_arrows(&page(&table), &["14: the row of `watchful-testkit` differs from the code"]);
         let table = arrow_table().replace("\n| `xtask` | nothing of ours |", "\n| `new` | anything |");
-        let expected = ["1: the row of `xtask` differs from the code", "17: `new` has no row in the code"];
+        let expected = ["1: the row of `xtask` differs from the code", "18: `new` has no row in the code"];
         check_arrows(&page(&table), &expected);
     }
 

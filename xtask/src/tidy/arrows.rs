@@ -40,6 +40,8 @@ pub(crate) const ARROWS: &[Arrow] = &[
     ),
     Arrow::new("watchful-testkit", &["watchful-revision"], PURE),
     Arrow::new("watchful-differential", &["watchful-wire"], &["heed"]),
+    // Its LMDB is heed's own, with nothing of ours between: it is what ours is held against.
+    Arrow::new("watchful-peers", &[], &["tonic"]),
     Arrow { name: "watchful-benches", may_use: Allowed::Anything, never: &[] },
     Arrow::new("xtask", &[], PURE),
 ];

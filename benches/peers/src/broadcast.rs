@@ -7,19 +7,25 @@ use tokio::sync::broadcast::{Receiver, Sender, channel};
 use crate::Outcome;
 
 /// What is sent: as much as an event tells.
-pub(crate) struct Message {
-    pub(crate) revision: u64,
-    pub(crate) key: Vec<u8>,
-    pub(crate) value: Vec<u8>,
+pub struct Message {
+    /// The revision of the change.
+    pub revision: u64,
+    /// The key that changed.
+    pub key: Vec<u8>,
+    /// Its value now.
+    pub value: Vec<u8>,
 }
 
-pub(crate) struct Broadcast {
+/// The channel, and everybody who receives from it.
+pub struct Broadcast {
     sender: Sender<Arc<Message>>,
     receivers: Vec<Receiver<Arc<Message>>>,
 }
 
 impl Broadcast {
-    pub(crate) fn new(watchers: usize) -> Self {
+    /// A channel with so many receivers.
+    #[must_use]
+    pub fn new(watchers: usize) -> Self {
         let (sender, first) = channel(16);
         let mut receivers = vec![first];
         receivers.extend((1..watchers).map(|_| sender.subscribe()));
@@ -27,7 +33,11 @@ impl Broadcast {
     }
 
     /// Sends, and lets every receiver take its message and hand it to `check`, with the receiver's number.
-    pub(crate) fn deliver(
+    ///
+    /// # Errors
+    ///
+    /// Where a receiver has nothing to take, and what `check` fails with.
+    pub fn deliver(
         &mut self,
         message: Message,
         mut check: impl FnMut(usize, &Message) -> Outcome,
