@@ -24,7 +24,7 @@ const SUPERSEDED: u64 = 1000;
 const FEW: u64 = 10_000;
 
 pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
-    let keys = gear.scale.pick(1_000_000, 100_000);
+    let keys = gear.scale.pick(1_000_000, 20_000);
     let (mut many, mut few) = (Side::new(keys)?, Side::new(FEW)?);
     let (ours, peer) = in_turn(|| many.round(), || few.round())?;
     let name = format!("compact, {keys} live keys, {SUPERSEDED} superseded");

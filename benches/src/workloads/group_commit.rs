@@ -68,7 +68,7 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
         logs: peers.iter().map(|_| RefCell::new(Log::new())).collect(),
         peers,
         runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(2).build()?,
-        keys: gear.scale.pick(1_000_000, 20_000),
+        keys: gear.scale.pick(1_000_000, 10_000),
         time: Duration::from_millis(gear.scale.pick(2000, 50)),
         peer_time: Duration::from_millis(gear.scale.pick(1000, 25)),
     };

@@ -91,8 +91,6 @@ impl Bench {
     }
 
     fn weigh(&self, store: &Store) -> Outcome<Weight> {
-        // What the last transaction's buffers hold is given back when the next one has been worked out.
-        store.put(key_of(0, KEY_LEN), b"value").wait()?;
         let live = (self.live_bytes)().ok_or("nobody counts allocations in this build")?;
         let told = store.stats().mvcc;
         Ok(Weight {

@@ -10,7 +10,7 @@ use watchful::{Durability, Store};
 use watchful_peers::{Row as Pair, Storage};
 
 use super::log::Log;
-use super::storage::{Peers, check_kept};
+use super::storage::{LMDB, Peers, check_kept};
 use super::support::{figure, micros_each, open, thread_nanos};
 use crate::Outcome;
 use crate::disk::folder;
@@ -23,7 +23,7 @@ const KEY_LEN: usize = 64;
 const VALUE_LEN: usize = 64;
 
 pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
-    let puts = gear.scale.pick(200_000, 20_000);
+    let puts = gear.scale.pick(200_000, 5000);
     let folder = folder()?;
     let store = open(folder.path(), Durability::Unsynced)?;
     let peers = Peers::open("P1", watchful_peers::Durability::Unsynced)?;
@@ -68,7 +68,7 @@ fn theirs<'a>(peer: &'a dyn Storage, puts: u64, lmdb_core: &'a RefCell<Series>) 
         let (begun, core) = (Instant::now(), thread_nanos());
         rows.chunks(1).try_for_each(|row| peer.append(row))?;
         let each = micros_each(begun, rows.len());
-        if peer.name() == "LMDB" {
+        if peer.name() == LMDB {
             lmdb_core.borrow_mut().0.push((thread_nanos() - core) / 1e3 / figure(puts));
         }
         rows.last().map_or(Ok(()), |last| check_kept(peer, last))?;

@@ -5,6 +5,7 @@
 //! Keys of 64 bytes, values of 256, at random; each value is looked at. etcd took 24 µs a get and 95 µs a range on the
 //! same kind of machine: the goals of 3 and 15 µs are less than an eighth and a sixth of that.
 
+use std::cell::RefCell;
 use std::time::Instant;
 
 use tempfile::TempDir;
@@ -13,13 +14,13 @@ use watchful_peers::{Row as Pair, Storage};
 use watchful_testkit::SplitMix64;
 
 use super::storage::Peers;
-use super::support::{fill, micros_each, open};
+use super::support::{figure, fill, micros_each, open, thread_nanos};
 use crate::Outcome;
 use crate::disk::folder;
 use crate::gear::Gear;
 use crate::keys::{KEYS_SEED, any_below, key_of, number_in, value_of};
 use crate::report::{Goal, Row};
-use crate::rounds::{Round, all_in_turn};
+use crate::rounds::{Round, Series, all_in_turn};
 
 const KEY_LEN: usize = 64;
 const VALUE_LEN: usize = 256;
@@ -28,7 +29,7 @@ const RANGE: u64 = 100;
 
 pub(crate) fn gets(gear: &Gear) -> Outcome<Vec<Row>> {
     let bench = Bench::new(gear, "P3", gear.scale.pick(200_000, 20_000))?;
-    let ours = bench.round(|number| {
+    let ours = bench.round(Some(&bench.on_core), |number| {
         let record = bench.store.get(key_of(number, KEY_LEN))?.ok_or("a key is not there")?;
         expect(number, record.value())
     });
@@ -45,7 +46,7 @@ pub(crate) fn gets(gear: &Gear) -> Outcome<Vec<Row>> {
 
 pub(crate) fn ranges(gear: &Gear) -> Outcome<Vec<Row>> {
     let bench = Bench::new(gear, "P4", gear.scale.pick(20_000, 2000))?;
-    let ours = bench.round(|first| {
+    let ours = bench.round(Some(&bench.on_core), |first| {
         let range = KeyRange::between(key_of(first, KEY_LEN), key_of(first + RANGE, KEY_LEN))?;
         let found = bench.store.range(&range, &RangeOptions::default())?.records;
         expect_count(found.len() as u64, RANGE)?;
@@ -68,6 +69,7 @@ struct Bench {
     peers: Peers,
     keys: u64,
     reads: usize,
+    on_core: RefCell<Series>,
     _folder: TempDir,
 }
 
@@ -81,17 +83,25 @@ impl Bench {
         let pairs: Vec<Pair> =
             (0..keys).map(|number| (key_of(number, KEY_LEN), value_of(number, VALUE_LEN))).collect();
         peers.fill(&pairs)?;
-        Ok(Self { workload, store, peers, keys, reads, _folder: folder })
+        Ok(Self { workload, store, peers, keys, reads, on_core: RefCell::default(), _folder: folder })
     }
 
     /// Reads at random places, each with room for a range behind it: the same for each side and in each round.
-    fn round<'a>(&self, read: impl Fn(u64) -> Outcome + 'a) -> Round<'a> {
+    fn round<'a>(
+        &self,
+        on_core: Option<&'a RefCell<Series>>,
+        read: impl Fn(u64) -> Outcome + 'a,
+    ) -> Round<'a> {
         let (reads, below) = (self.reads, self.keys - RANGE);
         let mut rng = SplitMix64::new(KEYS_SEED);
         Box::new(move || {
-            let begun = Instant::now();
+            let (begun, core) = (Instant::now(), thread_nanos());
             (0..reads).try_for_each(|_| read(any_below(&mut rng, below)))?;
-            Ok(micros_each(begun, reads))
+            let each = micros_each(begun, reads);
+            if let Some(on_core) = on_core {
+                on_core.borrow_mut().0.push((thread_nanos() - core) / 1e3 / figure(reads as u64));
+            }
+            Ok(each)
         })
     }
 
@@ -103,12 +113,14 @@ impl Bench {
         micros_max: f64,
     ) -> Outcome<Vec<Row>> {
         let mut sides = vec![ours];
-        sides.extend(self.peers.iter().map(|peer| self.round(move |number| theirs(peer, number))));
+        sides.extend(self.peers.iter().map(|peer| self.round(None, move |number| theirs(peer, number))));
         let series = all_in_turn(sides)?;
         let new = |more: &str, ours| {
             Row::new(self.workload, format!("{what} among {} keys{more}", self.keys), "µs", ours)
         };
-        self.peers.rows(series, new, |row| row.with_goal(Goal::AtMost(micros_max)))
+        self.peers.rows(series, new, |row| {
+            row.with_goal(Goal::AtMost(micros_max)).with("of it on a core", self.on_core.borrow().median())
+        })
     }
 }
 

@@ -8,6 +8,9 @@ use crate::disk::folder;
 use crate::report::Row;
 use crate::rounds::Series;
 
+/// The name of the peer that goals speak of.
+pub(crate) const LMDB: &str = "LMDB";
+
 /// Rows of one commit, where only the time of the whole matters.
 const A_COMMIT: usize = 1000;
 
@@ -52,17 +55,16 @@ impl Peers {
     ) -> Outcome<Vec<Row>> {
         let mut series = series.into_iter();
         let ours = series.next().ok_or("nothing was measured")?;
-        let mut rows: Vec<Row> =
-            self.iter().zip(series).map(|(peer, theirs)| row(&new, &ours, peer.name(), theirs)).collect();
-        let first = goals(rows.remove(0));
-        rows.insert(0, first);
+        let lmdb = series.next().ok_or("LMDB was not measured")?;
+        let mut rows = vec![goals(new("", ours.clone()).with_peer(LMDB, lmdb))];
+        let others = self.iter().skip(1).map(Storage::name).zip(series);
+        rows.extend(
+            others
+                .map(|(name, theirs)| new(&format!(", beside {name}"), ours.clone()).with_peer(name, theirs)),
+        );
         rows.extend(MISSING.iter().map(|name| new(&format!(", {name} NOT BUILT IN"), ours.clone())));
         Ok(rows)
     }
-}
-
-fn row(new: impl Fn(&str, Series) -> Row, ours: &Series, name: &'static str, theirs: Series) -> Row {
-    new("", ours.clone()).with_peer(name, theirs)
 }
 
 /// Refuses a peer that has lost what it was given.
@@ -98,7 +100,9 @@ mod tests {
         let rows = peers.rows(series, new, |row| row.with("first", 1.0)).unwrap();
         let rows: Vec<_> = rows.iter().map(Row::to_json).collect();
         assert_eq!(rows.len(), 3);
-        assert_eq!((rows[0]["peer"].as_str(), rows[0]["more"]["first"].as_f64()), (Some("LMDB"), Some(1.0)));
+        assert_eq!((rows[0]["peer"].as_str(), rows[0]["more"]["first"].as_f64()), (Some(LMDB), Some(1.0)));
+        let others = rows[1..].iter().filter_map(|row| Some((row["case"].clone(), row["peer"].as_str()?)));
+        assert!(others.into_iter().all(|(case, name)| case == format!("case, beside {name}")));
         for (row, name) in rows[3 - MISSING.len()..].iter().zip(MISSING) {
             assert_eq!(row["case"], format!("case, {name} NOT BUILT IN"));
             assert!(row["peer"].is_null());
