@@ -30,7 +30,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     Workload {
         name: "p1",
         question: "what a put costs one blocking caller, unsynced, beside LMDB alone",
-        time_max: minutes(3),
+        time_max: minutes(5),
         has_etcd: false,
         run: put::run,
     },

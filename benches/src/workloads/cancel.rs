@@ -20,7 +20,7 @@ use crate::rounds::alone;
 const KEY_LEN: usize = 24;
 
 /// What says that a watch has ended lies in the outbox until it is taken: so many at a time.
-const PORTION: usize = 1000;
+const PORTION: usize = 10_000;
 
 pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
     let watchers = gear.scale.pick(1_000_000, 20_000);

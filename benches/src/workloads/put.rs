@@ -23,7 +23,7 @@ const KEY_LEN: usize = 64;
 const VALUE_LEN: usize = 64;
 
 pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
-    let puts = gear.scale.pick(200_000, 5000);
+    let puts = gear.scale.pick(100_000, 5000);
     let folder = folder()?;
     let store = open(folder.path(), Durability::Unsynced)?;
     let peers = Peers::open("P1", watchful_peers::Durability::Unsynced)?;

@@ -1,5 +1,6 @@
 //! What several workloads do: open a store, fill it, register many watches.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 
@@ -15,10 +16,20 @@ pub(crate) fn open(dir: &Path, durability: Durability) -> Outcome<Store> {
 
 /// Puts keys `from..to`, a thousand a transaction.
 pub(crate) fn fill(store: &Store, from: u64, to: u64, key_len: usize, value_len: usize) -> Outcome {
-    const A_TRANSACTION: u64 = 1000;
-    let mut next = from;
-    while next < to {
-        let until = to.min(next + A_TRANSACTION);
+    fill_by(1000, store, from..to, key_len, value_len)
+}
+
+/// Puts these keys, so many a transaction.
+pub(crate) fn fill_by(
+    a_transaction: u64,
+    store: &Store,
+    keys: Range<u64>,
+    key_len: usize,
+    value_len: usize,
+) -> Outcome {
+    let mut next = keys.start;
+    while next < keys.end {
+        let until = keys.end.min(next + a_transaction);
         store
             .transact(move |txn| {
                 (next..until)
