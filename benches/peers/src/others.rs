@@ -12,13 +12,16 @@ pub const MISSING: &[&str] = match (cfg!(feature = "redb"), cfg!(feature = "fjal
     (false, false) => &["redb", "fjall"],
 };
 
+/// How one of them is opened.
+type Open = fn(&Path, Durability) -> Outcome<Box<dyn Storage>>;
+
 /// Opens each storage that is built in, beside LMDB, in a folder of its own in the folder `dir`.
 ///
 /// # Errors
 ///
 /// Whatever one of them fails with.
 pub fn open_others(dir: &Path, durability: Durability) -> Outcome<Vec<Box<dyn Storage>>> {
-    let open: &[fn(&Path, Durability) -> Outcome<Box<dyn Storage>>] = &[
+    let open: &[Open] = &[
         #[cfg(feature = "redb")]
         |dir, durability| Ok(Box::new(crate::Redb::open(dir, durability)?)),
         #[cfg(feature = "fjall")]
