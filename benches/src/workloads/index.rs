@@ -23,8 +23,9 @@ const KEY_LEN: usize = 64;
 /// How many versions a key has in the second half.
 const VERSIONS: u64 = 11;
 
-/// Puts of one transaction, and of one revision.
-const A_TRANSACTION: usize = 10_000;
+/// Puts of one transaction, and of one revision. Few, as the writer keeps the room of its largest, which is in the figure:
+/// ten thousand weighed 70 B a key where there were 50,000 keys.
+const A_TRANSACTION: usize = 500;
 
 /// What a store had allocated at one moment.
 #[derive(Clone, Copy)]
