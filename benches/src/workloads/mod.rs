@@ -16,6 +16,30 @@ pub(crate) mod stab;
 
 pub(crate) mod laggard;
 
+pub(crate) mod random_starts;
+
+pub(crate) mod staller;
+
+pub(crate) mod matching;
+
+pub(crate) mod huge_revision;
+
+pub(crate) mod churn;
+
+pub(crate) mod at_the_tail;
+
+pub(crate) mod previous;
+
+pub(crate) mod slow_readers;
+
+pub(crate) mod behind;
+
+pub(crate) mod open_loop;
+
+pub(crate) mod tail;
+
+pub(crate) mod watched;
+
 pub(crate) mod support;
 
 mod log;

@@ -1,6 +1,8 @@
 //! What several workloads do: open a store, fill it, register many watches.
 
 use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Waker};
 use std::time::Instant;
 
 use watchful::{Durability, Error, Settings, Store, StreamItem, WatchOptions, WatchStream};
@@ -25,6 +27,34 @@ pub(crate) fn fill(store: &Store, from: u64, to: u64, key_len: usize, value_len:
                 Ok::<_, Error>(())
             })
             .wait()?;
+        next = until;
+    }
+    Ok(())
+}
+
+/// Puts so many revisions of one key each, over so many keys. Values begin with 0.
+///
+/// Many are handed in before the first is waited for, so that they share commits. They are done in the order in which
+/// they were handed in.
+pub(crate) fn fill_revisions(
+    store: &Store,
+    revisions: u64,
+    keys: u64,
+    key_len: usize,
+    value_len: usize,
+) -> Outcome {
+    const TOGETHER: u64 = 4096;
+    let mut next = 0;
+    while next < revisions {
+        let until = revisions.min(next + TOGETHER);
+        let mut waiting = Vec::new();
+        for number in next..until {
+            let mut write = store.put(key_of(number % keys, key_len), value_of(0, value_len));
+            // The first poll hands it in; what comes of it is looked at below.
+            let _ = Pin::new(&mut write).poll(&mut Context::from_waker(Waker::noop()));
+            waiting.push(write);
+        }
+        waiting.into_iter().try_for_each(|write| write.wait().map(drop))?;
         next = until;
     }
     Ok(())
@@ -75,6 +105,22 @@ pub(crate) fn figure(count: u64) -> f64 {
 /// How long this thread has been on a core, in nanoseconds: what is left of a time when others' turns are taken out of
 /// it. 0 where the system does not tell.
 pub(crate) fn thread_nanos() -> f64 {
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    nanos_in("/proc/thread-self/schedstat".as_ref())
+}
+
+/// The same of all threads of this process that have this name, as far as the system keeps it: 15 bytes.
+pub(crate) fn thread_nanos_of(name: &str) -> f64 {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let is_meant =
+        |task: &Path| std::fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim_end() == name);
+    tasks
+        .map(|task| task.path())
+        .filter(|task| is_meant(task))
+        .map(|task| nanos_in(&task.join("schedstat")))
+        .sum()
+}
+
+fn nanos_in(schedstat: &Path) -> f64 {
+    let told = std::fs::read_to_string(schedstat).unwrap_or_default();
     told.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or_default()
 }

@@ -1,0 +1,136 @@
+//! W10: what a thousand slow watchers of 100 KB values make the process weigh.
+//!
+//! Each has an outbox of its own, starts somewhere in the history, so that few hold the same buffers, and takes one batch now
+//! and then, while values of 100 KB are put. What is resident and of no file is looked at all the time. It may be at most a
+//! tenth above what it was without watchers and what the settings allow: an outbox for each, the shared buffers, the queue
+//! between writer and watchers, and what the engine keeps of it. In the end each reads as fast as it can, and has to have
+//! everything; the testkit checks it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+use watchful::{Durability, KeyRange, Settings, Store};
+use watchful_testkit::SplitMix64;
+
+use super::open_loop::{Load, runtime};
+use super::support::{figure, fill_revisions, open};
+use super::watched::CheckedWatch;
+use crate::Outcome;
+use crate::disk::folder;
+use crate::gear::Gear;
+use crate::keys::{KEYS_SEED, any_below};
+use crate::memory::{LiveBytes, Memory};
+use crate::report::{Goal, Row};
+use crate::rounds::Series;
+
+const KEYS: u64 = 100;
+const KEY_LEN: usize = 32;
+const VALUE_LEN: usize = 100_000;
+const PUTS_A_SECOND: f64 = 100.0;
+/// How long each waits between two batches.
+const PAUSE: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// What the sync engine keeps of published batches while reads are out: its own bound, which is no setting of a store.
+const RECENT_BYTES_MAX: usize = 8 << 20;
+
+struct Bench {
+    store: Store,
+    runtime: Runtime,
+    watchers: usize,
+    window: Duration,
+    live_bytes: LiveBytes,
+}
+
+pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
+    let (folder, revisions) = (folder()?, gear.scale.pick(4000, 200));
+    let history = open(folder.path(), Durability::Unsynced)?;
+    fill_revisions(&history, revisions, KEYS, KEY_LEN, VALUE_LEN)?;
+    drop(history);
+    let bench = Bench {
+        store: open(folder.path(), Durability::Unsynced)?,
+        runtime: runtime()?,
+        watchers: gear.scale.pick(1000, 50),
+        window: Duration::from_millis(gear.scale.pick(10_000, 1000)),
+        live_bytes: gear.live_bytes,
+    };
+    Ok(vec![bench.row(revisions)?])
+}
+
+impl Bench {
+    fn row(&self, revisions: u64) -> Outcome<Row> {
+        let (baseline, over) = (Memory::now(self.live_bytes).anonymous, AtomicBool::new(false));
+        let (outcome, highest) = thread::scope(|scope| {
+            let highest = scope.spawn(|| highest(&over, self.live_bytes));
+            let outcome = self.watch(revisions);
+            over.store(true, Ordering::Relaxed);
+            (outcome, highest.join())
+        });
+        let (seconds, highest) = (outcome?, highest.map_err(|_| "the look at memory panicked")?);
+        let settings = Settings::default();
+        let outboxes = self.watchers * settings.outbox_bytes_max;
+        let budgets =
+            outboxes + settings.shared_bytes_max + settings.publish_queue_bytes_max + RECENT_BYTES_MAX;
+        let allowed = mib(figure(budgets as u64 + baseline)) * 1.1;
+        let name = format!("{} slow watchers of 100 KB values", self.watchers);
+        Ok(Row::new("W10", name, "MiB resident", Series(vec![mib(figure(highest))]))
+            .with_goal(Goal::AtMost(allowed))
+            .with("MiB without", mib(figure(baseline)))
+            .with("MiB of budgets", mib(figure(budgets as u64)))
+            .with("s until the last has all", seconds))
+    }
+
+    /// Returns how long it took them to have everything, once nothing was put any more.
+    fn watch(&self, revisions: u64) -> Outcome<f64> {
+        let (mut rng, hurry) = (SplitMix64::new(KEYS_SEED), Arc::new(AtomicBool::new(false)));
+        let mut followers = Vec::new();
+        for _ in 0..self.watchers {
+            let start = 2 + any_below(&mut rng, revisions);
+            let watch = CheckedWatch::open(&self.store, &KeyRange::prefix("/bench/"), start)?;
+            followers.push(self.runtime.spawn(follow(watch, self.store.clone(), Arc::clone(&hurry))));
+        }
+        let load = Load {
+            store: &self.store,
+            runtime: &self.runtime,
+            keys: KEYS,
+            key_len: KEY_LEN,
+            value_len: VALUE_LEN,
+            epoch: Instant::now(),
+        };
+        load.arrive(PUTS_A_SECOND, self.window)?;
+        let begun = Instant::now();
+        hurry.store(true, Ordering::Release);
+        followers.into_iter().try_for_each(|follower| self.runtime.block_on(follower)?)?;
+        Ok(begun.elapsed().as_secs_f64())
+    }
+}
+
+/// Takes a batch now and then, and everything once there is a hurry: nothing is put any more then.
+async fn follow(mut watch: CheckedWatch, store: Store, hurry: Arc<AtomicBool>) -> Outcome {
+    while !hurry.load(Ordering::Acquire) {
+        tokio::time::sleep(PAUSE).await;
+        if watch.next_revision() <= store.current_revision() {
+            watch.take_next().await?;
+        }
+    }
+    while watch.next_revision() <= store.current_revision() {
+        watch.take_next().await?;
+    }
+    Ok(())
+}
+
+/// The most that was resident and of no file, until it is over.
+fn highest(over: &AtomicBool, live_bytes: LiveBytes) -> u64 {
+    let mut highest = 0;
+    while !over.load(Ordering::Relaxed) {
+        highest = highest.max(Memory::now(live_bytes).anonymous);
+        thread::sleep(LOOK_EVERY);
+    }
+    highest
+}
+
+fn mib(bytes: f64) -> f64 {
+    bytes / f64::from(1 << 20)
+}

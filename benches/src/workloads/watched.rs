@@ -1,0 +1,172 @@
+//! Receivers of which the testkit checks everything that they are given.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use watchful::{Batch, KeyRange, Store, StreamItem, Update, Watch, WatchOptions, WatchStream};
+use watchful_testkit::checkers::WatchChecker;
+use watchful_testkit::{Batch as ObservedBatch, Observation, WatchSpec};
+
+use crate::Outcome;
+
+/// What the testkit sees of a batch.
+pub(crate) fn observation(batch: &Batch) -> Observation {
+    Observation::Batch(ObservedBatch {
+        first_revision: batch.first_revision(),
+        last_revision: batch.last_revision(),
+        events: batch.events().to_vec(),
+        fragment: batch.is_fragment(),
+        conflated: batch.is_conflated(),
+    })
+}
+
+/// One watch by itself, with a checker of its own.
+pub(crate) struct CheckedWatch {
+    watch: Watch,
+    checker: WatchChecker,
+}
+
+impl CheckedWatch {
+    /// A watch of `range` from `start` on, which has to be resolved.
+    pub(crate) fn open(store: &Store, range: &KeyRange, start: u64) -> Outcome<Self> {
+        let watch = store.watch(&WatchOptions::new(range.clone()).start_at(start))?;
+        let mut checker = WatchChecker::new(WatchSpec::new(range.clone(), start));
+        checker.observe(&Observation::Created)?;
+        Ok(Self { watch, checker })
+    }
+
+    /// The first revision that it lacks.
+    pub(crate) fn next_revision(&self) -> u64 {
+        self.checker.next_revision()
+    }
+
+    /// Takes what comes next, and waits for it at most so long. Returns how many events came; none where the time is over.
+    pub(crate) fn take_for(&mut self, timeout: Duration) -> Outcome<Option<usize>> {
+        match self.watch.wait_next_for(timeout) {
+            Ok(update) => self.take(update).map(Some),
+            Err(_elapsed) => Ok(None),
+        }
+    }
+
+    /// Takes what comes next. Returns how many events it has.
+    pub(crate) async fn take_next(&mut self) -> Outcome<usize> {
+        let update = self.watch.next().await;
+        self.take(update)
+    }
+
+    fn take(&mut self, update: Option<Result<Update, watchful::End>>) -> Outcome<usize> {
+        match update.ok_or("the watch is over")?? {
+            Update::Progress { revision } => {
+                self.checker.observe(&Observation::Progress { revision })?;
+                Ok(0)
+            }
+            Update::Events(batch) => {
+                self.checker.observe(&observation(&batch))?;
+                Ok(batch.events().len())
+            }
+        }
+    }
+
+    /// What its outbox holds now, as the engine counts it.
+    pub(crate) fn queued_bytes(&self) -> Outcome<usize> {
+        Ok(self.watch.status().wait()?.ok_or("the watch is over")?.queued_bytes)
+    }
+}
+
+/// Many watches of one range on one stream, each with a count of its own.
+///
+/// The range is one of which every revision has an event. So a watch misses nothing, and is given nothing twice, exactly if
+/// each batch begins with the revision that it lacks. A batch is the same for all those it is for, so the testkit looks
+/// into it once: as into the first that a watch from there on is given.
+pub(crate) struct Crowd {
+    stream: WatchStream,
+    range: KeyRange,
+    /// The first revision that each watch lacks, by watch id.
+    next: Vec<u64>,
+    prev_kv: bool,
+    /// Whether the testkit looks into batches.
+    looks: bool,
+    checked: Option<Arc<Batch>>,
+}
+
+/// A batch, and how many watches were given it.
+pub(crate) struct Given {
+    pub(crate) batch: Arc<Batch>,
+    pub(crate) watches: usize,
+}
+
+impl Crowd {
+    /// A watch for each of the starts, which have to be resolved.
+    pub(crate) fn open(store: &Store, range: &KeyRange, starts: Vec<u64>) -> Outcome<Self> {
+        Self::open_with(store, range, starts, false)
+    }
+
+    /// The same, with or without what was before.
+    pub(crate) fn open_with(store: &Store, range: &KeyRange, next: Vec<u64>, prev_kv: bool) -> Outcome<Self> {
+        let stream = store.watch_stream(None)?;
+        for start in &next {
+            let options = WatchOptions::new(range.clone()).start_at(*start).with_prev_kv(prev_kv);
+            stream.control().watch(&options)?;
+        }
+        Ok(Self { stream, range: range.clone(), next, prev_kv, looks: true, checked: None })
+    }
+
+    /// The same, but that the testkit looks into nothing: for many crowds that are given the same batches.
+    pub(crate) fn counting_only(self) -> Self {
+        Self { looks: false, ..self }
+    }
+
+    /// Takes what comes next. Nothing, where it was no events.
+    pub(crate) async fn take_next(&mut self) -> Outcome<Option<Given>> {
+        let item = self.stream.next().await;
+        self.take(item)
+    }
+
+    /// The same, on this thread.
+    pub(crate) fn wait_next(&mut self) -> Outcome<Option<Given>> {
+        let item = self.stream.wait_next();
+        self.take(item)
+    }
+
+    /// The first revision that somebody lacks.
+    pub(crate) fn next_revision(&self) -> u64 {
+        self.next.iter().copied().min().unwrap_or(u64::MAX)
+    }
+
+    fn take(&mut self, item: Option<StreamItem>) -> Outcome<Option<Given>> {
+        let (batch, watches) = match item {
+            Some(StreamItem::Created { .. } | StreamItem::Progress { .. }) => return Ok(None),
+            Some(StreamItem::Events { batch, watches }) => (batch, watches),
+            other => return Err(format!("events were to come, and not {other:?}").into()),
+        };
+        self.look_into(&batch)?;
+        let (first, last) = (batch.first_revision(), batch.last_revision());
+        let after = if batch.is_fragment() { last } else { last + 1 };
+        for watch in watches.iter() {
+            let next = self.next.get_mut(usize::try_from(watch)?).ok_or("nobody has that watch id")?;
+            if std::mem::replace(next, after) != first {
+                return Err(format!("watch {watch} did not lack {first}").into());
+            }
+        }
+        Ok(Some(Given { batch, watches: watches.len() }))
+    }
+
+    fn look_into(&mut self, batch: &Arc<Batch>) -> Outcome {
+        if !self.looks || self.checked.as_ref().is_some_and(|checked| Arc::ptr_eq(checked, batch)) {
+            return Ok(());
+        }
+        let spec = WatchSpec::new(self.range.clone(), batch.first_revision());
+        let spec = if self.prev_kv { spec.with_prev_kv() } else { spec };
+        WatchChecker::new(spec).observe(&observation(batch))?;
+        let mut last = batch.first_revision();
+        for event in batch.events() {
+            let main = event.revision().main;
+            if !(last..=last + 1).contains(&main) {
+                return Err(format!("{last} was followed by {main}").into());
+            }
+            last = main;
+        }
+        self.checked = Some(Arc::clone(batch));
+        Ok(())
+    }
+}
