@@ -1,5 +1,12 @@
 //! What the process holds: what it asked the allocator for, and what the system counts.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::Outcome;
+use crate::workloads::support::figure;
+
 /// Tells how many bytes are allocated now; none where nobody counts them.
 pub type LiveBytes = fn() -> Option<usize>;
 
@@ -16,6 +23,34 @@ impl Memory {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         Self { live: live_bytes(), anonymous: field(&status, "RssAnon:") }
     }
+}
+
+/// Does `work`, and looks meanwhile how high `of` gets, every so often. Returns both.
+pub(crate) fn highest_while<T>(
+    every: Duration,
+    of: impl Fn() -> u64 + Sync,
+    work: impl FnOnce() -> Outcome<T>,
+) -> Outcome<(T, u64)> {
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let looks = scope.spawn(|| {
+            let mut highest = of();
+            while !over.load(Ordering::Relaxed) {
+                thread::sleep(every);
+                highest = highest.max(of());
+            }
+            highest
+        });
+        let done = work();
+        over.store(true, Ordering::Relaxed);
+        let highest = looks.join().map_err(|_| "the look at memory panicked")?;
+        Ok((done?, highest))
+    })
+}
+
+/// Bytes in MiB.
+pub(crate) fn mib(bytes: u64) -> f64 {
+    figure(bytes) / f64::from(1 << 20)
 }
 
 /// A field of the status file, which counts in KiB; 0 where it is not told.

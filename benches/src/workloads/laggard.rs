@@ -4,7 +4,6 @@
 //! it was due. Rounds without and with a laggard take turns; in one with, somebody is behind all the time. One that is five
 //! million behind takes more than a round: it goes on in the next.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,7 +16,7 @@ use super::support::{figure, fill_revisions, open};
 use crate::Outcome;
 use crate::disk::folder;
 use crate::gear::Gear;
-use crate::memory::{LiveBytes, Memory};
+use crate::memory::{LiveBytes, Memory, highest_while, mib};
 use crate::report::{Goal, Row};
 use crate::rounds::Series;
 use crate::scale::ROUNDS;
@@ -83,22 +82,21 @@ impl Bench {
     }
 
     fn round(&self, rate: f64, laggards: Option<&mut Laggards<'_>>) -> Outcome<Round> {
-        let before = Memory::now(self.live_bytes);
-        let (until, over) = (Instant::now() + self.window, AtomicBool::new(false));
-        let (latencies, laggards, highest) = thread::scope(|scope| {
-            let memory = scope.spawn(|| highest_memory(&over, self.live_bytes));
-            let laggards = laggards.map(|laggards| scope.spawn(move || laggards.run_until(until)));
-            let latencies = self.load().arrive(rate, self.window);
-            let laggards = laggards.map_or(Ok(Ok(())), thread::ScopedJoinHandle::join);
-            over.store(true, Ordering::Relaxed);
-            (latencies, laggards, memory.join())
-        });
-        laggards.map_err(|_| "the laggard panicked")??;
-        let (latencies, highest) = (latencies?, highest.map_err(|_| "the look at memory panicked")?);
+        let anonymous = || Memory::now(self.live_bytes).anonymous;
+        let (before, until) = (anonymous(), Instant::now() + self.window);
+        let (latencies, highest) = highest_while(MEMORY_EVERY, anonymous, || {
+            thread::scope(|scope| {
+                let laggards = laggards.map(|laggards| scope.spawn(move || laggards.run_until(until)));
+                let latencies = self.load().arrive(rate, self.window);
+                let laggards = laggards.map_or(Ok(Ok(())), thread::ScopedJoinHandle::join);
+                laggards.map_err(|_| "the laggard panicked")??;
+                latencies
+            })
+        })?;
         Ok(Round {
             p50: micros(&latencies, 0.5),
             p99: micros(&latencies, 0.99),
-            memory_risen: figure(highest.saturating_sub(before.anonymous)) / f64::from(1 << 20),
+            memory_risen: mib(highest.saturating_sub(before)),
         })
     }
 }
@@ -115,16 +113,6 @@ fn row(behind: u64, rate: f64, without: &[Round], with: &[Round], caught_up: &Ca
         .with("read of each given", caught_up.read_of_given)
         .with("MiB risen with", series(with, |round| round.memory_risen).median())
         .with("MiB risen without", series(without, |round| round.memory_risen).median())
-}
-
-/// The most that was resident and of no file, until it is over.
-fn highest_memory(over: &AtomicBool, live_bytes: LiveBytes) -> u64 {
-    let mut highest = 0;
-    while !over.load(Ordering::Relaxed) {
-        highest = highest.max(Memory::now(live_bytes).anonymous);
-        thread::sleep(MEMORY_EVERY);
-    }
-    highest
 }
 
 fn series(rounds: &[Round], of: impl Fn(&Round) -> f64) -> Series {

@@ -8,7 +8,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
@@ -16,13 +15,13 @@ use watchful::{Durability, KeyRange, Settings, Store};
 use watchful_testkit::SplitMix64;
 
 use super::open_loop::{Load, runtime};
-use super::support::{figure, fill_revisions, open};
+use super::support::{RECENT_BYTES_MAX, fill_revisions, open};
 use super::watched::CheckedWatch;
 use crate::Outcome;
 use crate::disk::folder;
 use crate::gear::Gear;
 use crate::keys::{KEYS_SEED, any_below};
-use crate::memory::{LiveBytes, Memory};
+use crate::memory::{LiveBytes, Memory, highest_while, mib};
 use crate::report::{Goal, Row};
 use crate::rounds::Series;
 
@@ -33,8 +32,6 @@ const PUTS_A_SECOND: f64 = 100.0;
 /// How long each waits between two batches.
 const PAUSE: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// What the sync engine keeps of published batches while reads are out: its own bound, which is no setting of a store.
-const RECENT_BYTES_MAX: usize = 8 << 20;
 
 struct Bench {
     store: Store,
@@ -61,24 +58,19 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
 
 impl Bench {
     fn row(&self, revisions: u64) -> Outcome<Row> {
-        let (baseline, over) = (Memory::now(self.live_bytes).anonymous, AtomicBool::new(false));
-        let (outcome, highest) = thread::scope(|scope| {
-            let highest = scope.spawn(|| highest(&over, self.live_bytes));
-            let outcome = self.watch(revisions);
-            over.store(true, Ordering::Relaxed);
-            (outcome, highest.join())
-        });
-        let (seconds, highest) = (outcome?, highest.map_err(|_| "the look at memory panicked")?);
+        let anonymous = || Memory::now(self.live_bytes).anonymous;
+        let baseline = anonymous();
+        let (seconds, highest) = highest_while(LOOK_EVERY, anonymous, || self.watch(revisions))?;
         let settings = Settings::default();
         let outboxes = self.watchers * settings.outbox_bytes_max;
         let budgets =
             outboxes + settings.shared_bytes_max + settings.publish_queue_bytes_max + RECENT_BYTES_MAX;
-        let allowed = mib(figure(budgets as u64 + baseline)) * 1.1;
+        let allowed = mib(budgets as u64 + baseline) * 1.1;
         let name = format!("{} slow watchers of 100 KB values", self.watchers);
-        Ok(Row::new("W10", name, "MiB resident", Series(vec![mib(figure(highest))]))
+        Ok(Row::new("W10", name, "MiB resident", Series(vec![mib(highest)]))
             .with_goal(Goal::AtMost(allowed))
-            .with("MiB without", mib(figure(baseline)))
-            .with("MiB of budgets", mib(figure(budgets as u64)))
+            .with("MiB without", mib(baseline))
+            .with("MiB of budgets", mib(budgets as u64))
             .with("s until the last has all", seconds))
     }
 
@@ -119,18 +111,4 @@ async fn follow(mut watch: CheckedWatch, store: Store, hurry: Arc<AtomicBool>) -
         watch.take_next().await?;
     }
     Ok(())
-}
-
-/// The most that was resident and of no file, until it is over.
-fn highest(over: &AtomicBool, live_bytes: LiveBytes) -> u64 {
-    let mut highest = 0;
-    while !over.load(Ordering::Relaxed) {
-        highest = highest.max(Memory::now(live_bytes).anonymous);
-        thread::sleep(LOOK_EVERY);
-    }
-    highest
-}
-
-fn mib(bytes: f64) -> f64 {
-    bytes / f64::from(1 << 20)
 }

@@ -2,13 +2,16 @@
 
 use std::path::Path;
 use std::pin::Pin;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use watchful::{Durability, Error, Settings, Store, StreamItem, WatchOptions, WatchStream};
 
 use crate::Outcome;
 use crate::keys::{key_of, value_of};
+
+/// What the sync engine keeps of published batches while reads are out: its own bound, which is no setting of a store.
+pub(crate) const RECENT_BYTES_MAX: usize = 8 << 20;
 
 pub(crate) fn open(dir: &Path, durability: Durability) -> Outcome<Store> {
     Ok(Store::open(dir, Settings::default().with_durability(durability))?)
@@ -50,9 +53,11 @@ pub(crate) fn fill_revisions(
         let mut waiting = Vec::new();
         for number in next..until {
             let mut write = store.put(key_of(number % keys, key_len), value_of(0, value_len));
-            // The first poll hands it in; what comes of it is looked at below.
-            let _ = Pin::new(&mut write).poll(&mut Context::from_waker(Waker::noop()));
-            waiting.push(write);
+            // The first poll hands it in. It may be done already.
+            match Pin::new(&mut write).poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(done) => drop(done?),
+                Poll::Pending => waiting.push(write),
+            }
         }
         waiting.into_iter().try_for_each(|write| write.wait().map(drop))?;
         next = until;
