@@ -9,7 +9,10 @@ use crate::report::Row;
 use crate::workloads::{
     at_the_tail, churn, huge_revision, matching, previous, random_starts, slow_readers, staller,
 };
-use crate::workloads::{catch_up, fan_out, group_commit, idle, laggard, open, put, stab};
+use crate::workloads::{
+    cancel, catch_up, compact, compacting, fan_out, group_commit, idle, index, laggard, open, put, read,
+    reader, stab,
+};
 
 /// One workload of the catalogue.
 pub(crate) struct Workload {
@@ -36,10 +39,31 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     },
     Workload {
         name: "p2",
-        question: "what a synced put costs with 1, 128 and 1,024 callers, beside LMDB with the same groups",
+        question: "what a synced put costs with 1 to 1,024 callers, beside LMDB with the same groups",
         time_max: minutes(10),
         has_etcd: false,
         run: group_commit::run,
+    },
+    Workload {
+        name: "p3",
+        question: "what a get among a million keys costs, beside LMDB alone",
+        time_max: minutes(5),
+        has_etcd: false,
+        run: read::gets,
+    },
+    Workload {
+        name: "p4",
+        question: "what a range of 100 keys among a million costs, beside LMDB alone",
+        time_max: minutes(5),
+        has_etcd: false,
+        run: read::ranges,
+    },
+    Workload {
+        name: "p5",
+        question: "what somebody who reads 100,000 keys all the time costs those who put",
+        time_max: minutes(5),
+        has_etcd: false,
+        run: reader::run,
     },
     Workload {
         name: "p6",
@@ -54,6 +78,13 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         time_max: minutes(10),
         has_etcd: false,
         run: catch_up::run,
+    },
+    Workload {
+        name: "p8",
+        question: "what it costs to cancel a million synced watchers in random order",
+        time_max: minutes(5),
+        has_etcd: false,
+        run: cancel::run,
     },
     Workload {
         name: "p9-keys",
@@ -77,11 +108,32 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         run: open::run,
     },
     Workload {
+        name: "p11",
+        question: "how long a compaction of 1,000 superseded rows takes, among few and many keys",
+        time_max: minutes(3),
+        has_etcd: false,
+        run: compact::run,
+    },
+    Workload {
+        name: "p12",
+        question: "what a compaction of a million superseded rows costs those who put",
+        time_max: minutes(8),
+        has_etcd: false,
+        run: compacting::run,
+    },
+    Workload {
         name: "p13",
         question: "how long it takes to find who watches a key",
         time_max: minutes(3),
         has_etcd: false,
         run: stab::run,
+    },
+    Workload {
+        name: "p14",
+        question: "what a key weighs in the key index, and a version of it",
+        time_max: minutes(5),
+        has_etcd: false,
+        run: index::run,
     },
     Workload {
         name: "w1",

@@ -38,3 +38,43 @@ pub(crate) fn in_turn(
     }
     Ok(both)
 }
+
+/// One side's round.
+pub(crate) type Round<'a> = Box<dyn FnMut() -> Outcome<f64> + 'a>;
+
+/// The rounds of so many sides, in turn: a series each, in the order of the sides.
+pub(crate) fn all_in_turn(mut sides: Vec<Round<'_>>) -> Outcome<Vec<Series>> {
+    let mut all = vec![Series::default(); sides.len()];
+    for _ in 0..ROUNDS {
+        for (side, series) in sides.iter_mut().zip(&mut all) {
+            series.0.push(side()?);
+        }
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sides_take_turns_and_each_gets_its_own_figures() {
+        let turns = std::cell::RefCell::new(Vec::new());
+        let side = |number: f64| -> Round<'_> {
+            let turns = &turns;
+            Box::new(move || {
+                turns.borrow_mut().push(number);
+                Ok(number)
+            })
+        };
+        let all = all_in_turn(vec![side(1.0), side(2.0), side(3.0)]).unwrap();
+        assert_eq!(*turns.borrow(), [1.0, 2.0, 3.0].repeat(ROUNDS));
+        assert_eq!(all.iter().map(Series::median).collect::<Vec<_>>(), [1.0, 2.0, 3.0]);
+        assert!(all.iter().all(|series| series.0.len() == ROUNDS));
+    }
+
+    #[test]
+    fn a_side_that_fails_ends_the_rounds() {
+        assert!(all_in_turn(vec![Box::new(|| Err("no".into()))]).is_err());
+    }
+}

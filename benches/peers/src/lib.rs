@@ -9,23 +9,40 @@
 //! # Types
 //!
 //! [`Lmdb`] is LMDB alone, the ceiling of every write, and always there. [`Broadcast`] is one channel with a receiver
-//! for each watcher. The others are features of this crate, all off by default.
+//! for each watcher. The others are features of this crate, all off by default; [`open_others`] opens those that are
+//! built in, and [`MISSING`] names the rest.
 //!
 //! # Invariants
 //!
 //! - A peer's settings are its own defaults, but for what [`Durability`] asks for.
 //! - One [`put`](Storage::put) or [`append`](Storage::append) is one commit.
-#![deny(unsafe_op_in_unsafe_fn)]
+//! - Whoever asks for no feature builds LMDB, and nothing else that keeps bytes.
 
 mod storage;
 
 mod lmdb;
 
+#[cfg(feature = "redb")]
+mod redb;
+
+#[cfg(feature = "fjall")]
+mod fjall;
+
+mod others;
+
 mod broadcast;
 
-pub use broadcast::{Broadcast, Message};
-pub use lmdb::Lmdb;
-pub use storage::{Durability, Row, Storage};
+pub use self::broadcast::{Broadcast, Message};
+#[cfg(feature = "fjall")]
+pub use self::fjall::Fjall;
+pub use self::lmdb::Lmdb;
+pub use self::others::{MISSING, open_others};
+#[cfg(feature = "redb")]
+pub use self::redb::Redb;
+pub use self::storage::{Durability, Row, Storage};
 
 /// What a peer can fail with: it stops the run.
 pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[cfg(test)]
+mod tests;

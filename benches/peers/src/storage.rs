@@ -44,7 +44,7 @@ pub trait Storage: Send + Sync {
     /// Whatever the peer or `show` fails with.
     fn get(&self, key: &[u8], show: &mut dyn FnMut(&[u8]) -> Outcome) -> Outcome;
 
-    /// Shows each row from `from` on to `show`, at most `limit` of them, in the order of their keys; one read, as
+    /// Shows each row from `from` on, which is not empty, to `show`, at most `limit` of them, in the order of their keys; one read, as
     /// [`get`](Self::get).
     ///
     /// # Errors

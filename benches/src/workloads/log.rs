@@ -6,6 +6,7 @@ use watchful_revision::{Put, Revision, encode_put};
 use crate::Outcome;
 
 /// The log of one peer: its rows' keys are revisions, as in a store, one a put.
+#[derive(Clone)]
 pub(crate) struct Log {
     next_revision: u64,
 }

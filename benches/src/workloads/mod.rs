@@ -4,15 +4,27 @@ pub(crate) mod put;
 
 pub(crate) mod group_commit;
 
+pub(crate) mod read;
+
+pub(crate) mod reader;
+
 pub(crate) mod fan_out;
 
 pub(crate) mod catch_up;
+
+pub(crate) mod cancel;
 
 pub(crate) mod idle;
 
 pub(crate) mod open;
 
+pub(crate) mod compact;
+
+pub(crate) mod compacting;
+
 pub(crate) mod stab;
+
+pub(crate) mod index;
 
 pub(crate) mod laggard;
 
@@ -43,3 +55,7 @@ pub(crate) mod watched;
 pub(crate) mod support;
 
 mod log;
+
+mod storage;
+
+mod arrivals;

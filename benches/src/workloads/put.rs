@@ -1,62 +1,83 @@
 //! P1: what a put costs one blocking caller, unsynced.
 //!
-//! Ceiling and peer: LMDB alone, the same rows, one a commit. 64-byte keys, all different, 64-byte values.
+//! Ceiling and peer: LMDB alone, the same rows, one a commit. 64-byte keys, all different, 64-byte values. redb and fjall
+//! do the same, for the scale: redb keeps such a commit in the process's memory, fjall hands it to the system.
 
+use std::cell::RefCell;
 use std::time::Instant;
 
-use watchful::Durability;
-use watchful_peers::{Lmdb, Storage};
+use watchful::{Durability, Store};
+use watchful_peers::{Row as Pair, Storage};
 
 use super::log::Log;
+use super::storage::{Peers, check_kept};
 use super::support::{figure, micros_each, open, thread_nanos};
 use crate::Outcome;
 use crate::disk::folder;
 use crate::gear::Gear;
-use crate::keys::{key_of, value_of};
+use crate::keys::{key_of, number_in, value_of};
 use crate::report::{Goal, Row};
-use crate::rounds::{Series, in_turn};
+use crate::rounds::{Round, Series, all_in_turn};
 
 const KEY_LEN: usize = 64;
 const VALUE_LEN: usize = 64;
 
 pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
     let puts = gear.scale.pick(200_000, 20_000);
-    let (our_folder, peer_folder) = (folder()?, folder()?);
-    let store = open(our_folder.path(), Durability::Unsynced)?;
-    let lmdb = Lmdb::open(peer_folder.path(), watchful_peers::Durability::Unsynced)?;
-    let mut log = Log::new();
-    let (mut our_next, mut peer_next) = (0, 0);
-    let (mut our_core, mut peer_core) = (Series::default(), Series::default());
-    let ours = || {
-        let pairs = pairs(&mut our_next, puts);
+    let folder = folder()?;
+    let store = open(folder.path(), Durability::Unsynced)?;
+    let peers = Peers::open("P1", watchful_peers::Durability::Unsynced)?;
+    let (our_core, lmdb_core) = (RefCell::default(), RefCell::default());
+    let mut sides: Vec<Round<'_>> = vec![ours(&store, puts, &our_core)];
+    sides.extend(peers.iter().map(|peer| theirs(peer, puts, &lmdb_core)));
+    let series = all_in_turn(sides)?;
+    let new = |what: &str, ours| {
+        Row::new("P1", format!("put, one blocking caller, unsynced{what}"), "µs a put", ours)
+    };
+    peers.rows(series, new, |row| {
+        row.with_goal(Goal::TimesPeer(2.0))
+            .with_goal(Goal::AtMost(8.0))
+            .with("ours on a core", our_core.borrow().median())
+            .with("LMDB on a core", lmdb_core.borrow().median())
+    })
+}
+
+fn ours<'a>(store: &'a Store, puts: u64, on_core: &'a RefCell<Series>) -> Round<'a> {
+    let mut next = 0;
+    Box::new(move || {
+        let pairs = pairs(&mut next, puts);
         let (begun, core) = (Instant::now(), thread_nanos());
         for (key, value) in &pairs {
             store.put(key, value).wait()?;
         }
         let each = micros_each(begun, pairs.len());
-        our_core.0.push((thread_nanos() - core) / 1e3 / figure(puts));
-        Ok(each)
-    };
-    let peer = || {
-        let rows = log.rows(pairs(&mut peer_next, puts).into_iter())?;
+        on_core.borrow_mut().0.push((thread_nanos() - core) / 1e3 / figure(puts));
+        let last = store.get(key_of(next - 1, KEY_LEN))?.ok_or("the last put is not there")?;
+        if number_in(last.value()) == Some(next - 1) {
+            Ok(each)
+        } else {
+            Err("another value was kept".into())
+        }
+    })
+}
+
+fn theirs<'a>(peer: &'a dyn Storage, puts: u64, lmdb_core: &'a RefCell<Series>) -> Round<'a> {
+    let (mut log, mut next) = (Log::new(), 0);
+    Box::new(move || {
+        let rows = log.rows(pairs(&mut next, puts).into_iter())?;
         let (begun, core) = (Instant::now(), thread_nanos());
-        rows.chunks(1).try_for_each(|row| lmdb.append(row))?;
+        rows.chunks(1).try_for_each(|row| peer.append(row))?;
         let each = micros_each(begun, rows.len());
-        peer_core.0.push((thread_nanos() - core) / 1e3 / figure(puts));
+        if peer.name() == "LMDB" {
+            lmdb_core.borrow_mut().0.push((thread_nanos() - core) / 1e3 / figure(puts));
+        }
+        rows.last().map_or(Ok(()), |last| check_kept(peer, last))?;
         Ok(each)
-    };
-    let (ours, peer) = in_turn(ours, peer)?;
-    let row = Row::new("P1", "put, one blocking caller, unsynced", "µs a put", ours)
-        .with_peer("LMDB", peer)
-        .with_goal(Goal::TimesPeer(2.0))
-        .with_goal(Goal::AtMost(8.0))
-        .with("ours on a core", our_core.median())
-        .with("LMDB on a core", peer_core.median());
-    Ok(vec![row])
+    })
 }
 
 /// The next so many keys and values.
-fn pairs(next: &mut u64, count: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn pairs(next: &mut u64, count: u64) -> Vec<Pair> {
     let first = *next;
     *next += count;
     (first..*next).map(|number| (key_of(number, KEY_LEN), value_of(number, VALUE_LEN))).collect()

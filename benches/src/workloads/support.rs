@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use watchful::{Durability, Error, Settings, Store, StreamItem, WatchOptions, WatchStream};
+use watchful_testkit::SplitMix64;
 
 use crate::Outcome;
 use crate::keys::{key_of, value_of};
@@ -128,4 +129,26 @@ pub(crate) fn thread_nanos_of(name: &str) -> f64 {
 fn nanos_in(schedstat: &Path) -> f64 {
     let told = std::fs::read_to_string(schedstat).unwrap_or_default();
     told.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or_default()
+}
+
+/// The numbers below `count`, in random order.
+pub(crate) fn shuffled(count: u64, rng: &mut SplitMix64) -> Outcome<Vec<u64>> {
+    let mut order: Vec<u64> = (0..count).collect();
+    for at in (1..order.len()).rev() {
+        order.swap(at, usize::try_from(rng.below(at as u64 + 1))?);
+    }
+    Ok(order)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shuffled_is_all_there_and_in_another_order() {
+        let mut order = shuffled(1000, &mut SplitMix64::new(1)).unwrap();
+        assert!(!order.is_sorted());
+        order.sort_unstable();
+        assert!(order.into_iter().eq(0..1000));
+    }
 }

@@ -1,0 +1,95 @@
+//! Puts that arrive at times which are fixed beforehand, whatever became of those before: an open loop.
+//!
+//! Each is timed from the moment it was due, so that a store which stalls cannot hide the puts that had to wait.
+
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use tokio::runtime::Runtime;
+use watchful::Store;
+use watchful_testkit::SplitMix64;
+
+use super::support::figure;
+use crate::Outcome;
+use crate::keys::{KEYS_SEED, any_below, key_of, value_of};
+
+/// How puts are made: to keys below `keys`, at random.
+pub(crate) struct Puts {
+    pub(crate) store: Store,
+    pub(crate) runtime: Runtime,
+    pub(crate) keys: u64,
+    pub(crate) key_len: usize,
+    pub(crate) value_len: usize,
+}
+
+/// How long the puts of one round took, from when they were due.
+pub(crate) struct Latencies(Histogram<u64>);
+
+impl Puts {
+    /// Puts a second, with so many callers that each wait for their own.
+    pub(crate) fn highest_rate(&self, callers: u64, window: Duration) -> Outcome<f64> {
+        let begun = Instant::now();
+        let callers: Vec<_> = (0..callers).map(|caller| self.caller(caller, begun + window)).collect();
+        let mut puts = 0;
+        for caller in callers {
+            puts += self.runtime.block_on(caller)??;
+        }
+        Ok(figure(puts) / begun.elapsed().as_secs_f64())
+    }
+
+    fn caller(&self, number: u64, until: Instant) -> tokio::task::JoinHandle<Result<u64, watchful::Error>> {
+        let (store, keys, key_len, value_len) = (self.store.clone(), self.keys, self.key_len, self.value_len);
+        self.runtime.spawn(async move {
+            let (mut rng, mut puts) = (SplitMix64::new(KEYS_SEED + number), 0);
+            while Instant::now() < until {
+                store.put(key_of(any_below(&mut rng, keys), key_len), value_of(puts, value_len)).await?;
+                puts += 1;
+            }
+            Ok(puts)
+        })
+    }
+
+    /// Puts at `rate` a second until `is_over` says so of the time that has passed.
+    pub(crate) fn arrive(&self, rate: f64, is_over: impl Fn(Duration) -> bool) -> Outcome<Latencies> {
+        let latencies = Arc::new(Mutex::new(Histogram::new_with_bounds(1, 60_000_000_000, 3)?));
+        let (waiting, all_done) = mpsc::channel::<Outcome>();
+        let (mut rng, mut at, begun) = (SplitMix64::new(KEYS_SEED), 0.0, Instant::now());
+        while !is_over(begun.elapsed()) {
+            let due = begun + Duration::from_secs_f64(at);
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            let key = key_of(any_below(&mut rng, self.keys), self.key_len);
+            let write = self.store.put(key, value_of(0, self.value_len));
+            let (latencies, waiting) = (Arc::clone(&latencies), waiting.clone());
+            self.runtime.spawn(async move {
+                let written = write.await.map(drop).map_err(Into::into);
+                note(&latencies, due.elapsed());
+                // Whoever waits for the answers goes on to the last.
+                let _ = waiting.send(written);
+            });
+            at += 1.0 / rate;
+        }
+        drop(waiting);
+        all_done.iter().collect::<Outcome>()?;
+        let latencies = latencies.lock().map_err(|_| "a put panicked")?;
+        Ok(Latencies(latencies.clone()))
+    }
+}
+
+impl Latencies {
+    /// In microseconds.
+    pub(crate) fn micros(&self, quantile: f64) -> f64 {
+        figure(self.0.value_at_quantile(quantile)) / 1e3
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.0.len()
+    }
+}
+
+fn note(latencies: &Mutex<Histogram<u64>>, latency: Duration) {
+    if let Ok(mut latencies) = latencies.lock() {
+        latencies.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
+    }
+}
