@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use watchful::{Durability, KeyRange};
 
+use super::arrivals::{Latencies, Puts};
 use super::behind::Laggards;
-use super::open_loop::{Latencies, Load, micros, runtime};
-use super::support::{figure, fill_revisions, open};
+use super::support::{figure, fill_revisions, open, runtime};
 use super::tail::Tail;
 use crate::Outcome;
 use crate::disk::folder;
@@ -51,21 +51,14 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
 }
 
 fn case(dir: &Path, durability: Durability, how: &str, size: Size) -> Outcome<Row> {
-    let (store, runtime, range) = (open(dir, durability)?, runtime()?, KeyRange::prefix("/bench/"));
-    let load = Load {
-        store: &store,
-        runtime: &runtime,
-        keys: KEYS,
-        key_len: KEY_LEN,
-        value_len: VALUE_LEN,
-        epoch: Instant::now(),
-    };
-    let mut tail = Tail::open(&store, &runtime, &range, size.tail, load.epoch)?;
-    let mut laggards = Laggards::new(&store, range, size.behind);
+    let (store, range) = (open(dir, durability)?, KeyRange::prefix("/bench/"));
+    let puts = Puts { store, runtime: runtime()?, keys: KEYS, key_len: KEY_LEN, value_len: VALUE_LEN };
+    let mut tail = Tail::open(&puts, &range, size.tail)?;
+    let mut laggards = Laggards::new(&puts.store, range, size.behind);
     let (mut without, mut with) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        without.push(round(&load, &mut tail, None, size.window)?);
-        with.push(round(&load, &mut tail, Some(&mut laggards), size.window)?);
+        without.push(round(&puts, &mut tail, None, size.window)?);
+        with.push(round(&puts, &mut tail, Some(&mut laggards), size.window)?);
     }
     let caught_up = laggards.finish()?;
     let name = format!("delivery p99 to {} at the tail, one {} behind, {how}", size.tail, size.behind);
@@ -79,7 +72,7 @@ fn case(dir: &Path, durability: Durability, how: &str, size: Size) -> Outcome<Ro
 }
 
 fn round(
-    load: &Load<'_>,
+    puts: &Puts,
     tail: &mut Tail<'_>,
     laggards: Option<&mut Laggards<'_>>,
     window: Duration,
@@ -88,12 +81,12 @@ fn round(
     let until = Instant::now() + window;
     thread::scope(|scope| {
         let laggards = laggards.map(|laggards| scope.spawn(move || laggards.run_until(until)));
-        load.arrive(PUTS_A_SECOND, window)?;
+        puts.arrive(PUTS_A_SECOND, |passed| passed > window)?;
         laggards.map_or(Ok(Ok(())), thread::ScopedJoinHandle::join).map_err(|_| "the laggard panicked")?
     })?;
     tail.latencies()
 }
 
 fn p(rounds: &[Latencies], quantile: f64) -> Series {
-    rounds.iter().map(|latencies| micros(latencies, quantile)).collect()
+    rounds.iter().map(|latencies| latencies.micros(quantile)).collect()
 }

@@ -9,13 +9,12 @@ use std::collections::{HashMap, VecDeque};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Runtime;
 use watchful::{Durability, End, KeyRange, Store, StreamItem, WatchId, WatchOptions, WatchStream};
 use watchful_testkit::checkers::{WatchChecker, gauges_return_to_zero};
 use watchful_testkit::{Observation, SplitMix64, WatchSpec};
 
-use super::open_loop::{Latencies, Load, micros, runtime};
-use super::support::{figure, fill, open};
+use super::arrivals::{Latencies, Puts};
+use super::support::{figure, fill, open, runtime};
 use super::watched::observation;
 use crate::Outcome;
 use crate::disk::folder;
@@ -28,6 +27,7 @@ use crate::scale::ROUNDS;
 const KEYS: u64 = 10_000;
 const KEY_LEN: usize = 32;
 const VALUE_LEN: usize = 256;
+const CALLERS: u64 = 64;
 const COMING_A_SECOND: u32 = 50_000;
 const TICK: Duration = Duration::from_millis(1);
 const COMING_A_TICK: usize = COMING_A_SECOND as usize / 1000;
@@ -37,8 +37,7 @@ const LIVE: usize = 10 * COMING_A_TICK;
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 struct Bench {
-    store: Store,
-    runtime: Runtime,
+    puts: Puts,
     window: Duration,
 }
 
@@ -66,19 +65,24 @@ struct Churned {
 pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
     let folder = folder()?;
     let bench = Bench {
-        store: open(folder.path(), Durability::Synced)?,
-        runtime: runtime()?,
+        puts: Puts {
+            store: open(folder.path(), Durability::Synced)?,
+            runtime: runtime()?,
+            keys: KEYS,
+            key_len: KEY_LEN,
+            value_len: VALUE_LEN,
+        },
         window: Duration::from_millis(gear.scale.pick(3000, 150)),
     };
-    fill(&bench.store, 0, KEYS, KEY_LEN, VALUE_LEN)?;
-    let rate = bench.load().highest_rate(bench.window)? / 2.0;
+    fill(&bench.puts.store, 0, KEYS, KEY_LEN, VALUE_LEN)?;
+    let rate = bench.puts.highest_rate(CALLERS, bench.window)? / 2.0;
     let (mut without, mut with) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        without.push(bench.load().arrive(rate, bench.window)?);
+        without.push(bench.puts.arrive(rate, |passed| passed > bench.window)?);
         with.push(bench.round(rate)?);
     }
     let series = |of: &dyn Fn(&Churned) -> f64| with.iter().map(of).collect::<Series>();
-    let p99 = |latencies: &Latencies| micros(latencies, 0.99);
+    let p99 = |latencies: &Latencies| latencies.micros(0.99);
     let row = Row::new(
         "W7",
         format!("put p99, {COMING_A_SECOND} watches/s come and go"),
@@ -89,37 +93,26 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
         row.with_peer("without", without.iter().map(p99).collect())
             .with_goal(Goal::TimesPeer(1.2))
             .with("puts/s", rate)
-            .with("p50 with", series(&|round| micros(&round.latencies, 0.5)).median())
-            .with("p50 without", without.iter().map(|round| micros(round, 0.5)).collect::<Series>().median())
+            .with("p50 with", series(&|round| round.latencies.micros(0.5)).median())
+            .with("p50 without", without.iter().map(|round| round.micros(0.5)).collect::<Series>().median())
             .with("watches/s", series(&|round| round.rate).median())
             .with("events to them", series(&|round| figure(round.events)).median()),
     ])
 }
 
 impl Bench {
-    fn load(&self) -> Load<'_> {
-        Load {
-            store: &self.store,
-            runtime: &self.runtime,
-            keys: KEYS,
-            key_len: KEY_LEN,
-            value_len: VALUE_LEN,
-            epoch: Instant::now(),
-        }
-    }
-
     fn round(&self, rate: f64) -> Outcome<Churned> {
         let until = Instant::now() + self.window;
-        let mut churn = Churn::new(&self.store)?;
+        let mut churn = Churn::new(&self.puts.store)?;
         let (churned, latencies) = thread::scope(|scope| {
             let churned = scope.spawn(|| churn.run(until));
-            let latencies = self.load().arrive(rate, self.window);
+            let latencies = self.puts.arrive(rate, |passed| passed > self.window);
             (churned.join(), latencies)
         });
         let seconds = churned.map_err(|_| "the churn panicked")??;
         let (ended, events) = (churn.ended, churn.events);
         drop(churn);
-        nothing_is_left(&self.store)?;
+        nothing_is_left(&self.puts.store)?;
         Ok(Churned { latencies: latencies?, rate: figure(ended) / seconds, events })
     }
 }

@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 
 use watchful::{Durability, Error, KeyRange, Revision, Settings, Store};
 
-use super::open_loop::runtime;
-use super::support::{RECENT_BYTES_MAX, figure, fill, open};
+use super::support::{RECENT_BYTES_MAX, figure, fill, open, runtime};
 use super::watched::Crowd;
 use crate::Outcome;
 use crate::disk::folder;

@@ -7,12 +7,11 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Runtime;
-use watchful::{Durability, KeyRange, Store};
+use watchful::{Durability, KeyRange};
 
+use super::arrivals::Puts;
 use super::behind::{CaughtUp, Laggards};
-use super::open_loop::{Load, micros, runtime};
-use super::support::{figure, fill_revisions, open};
+use super::support::{figure, fill_revisions, open, runtime};
 use crate::Outcome;
 use crate::disk::folder;
 use crate::gear::Gear;
@@ -26,11 +25,11 @@ const KEY_LEN: usize = 32;
 const VALUE_LEN: usize = 256;
 /// What lies five million behind is to fit a small disk too.
 const HISTORY_VALUE_LEN: usize = 64;
+const CALLERS: u64 = 64;
 const MEMORY_EVERY: Duration = Duration::from_millis(20);
 
 struct Bench {
-    store: Store,
-    runtime: Runtime,
+    puts: Puts,
     window: Duration,
     live_bytes: LiveBytes,
 }
@@ -50,29 +49,23 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
     fill_revisions(&history, longest + 1000, KEYS, KEY_LEN, HISTORY_VALUE_LEN)?;
     drop(history);
     let bench = Bench {
-        store: open(folder.path(), Durability::Synced)?,
-        runtime: runtime()?,
+        puts: Puts {
+            store: open(folder.path(), Durability::Synced)?,
+            runtime: runtime()?,
+            keys: KEYS,
+            key_len: KEY_LEN,
+            value_len: VALUE_LEN,
+        },
         window: Duration::from_millis(gear.scale.pick(2500, 150)),
         live_bytes: gear.live_bytes,
     };
-    let rate = bench.load().highest_rate(bench.window)? / 2.0;
+    let rate = bench.puts.highest_rate(CALLERS, bench.window)? / 2.0;
     behind.iter().map(|behind| bench.case(*behind, rate)).collect()
 }
 
 impl Bench {
-    fn load(&self) -> Load<'_> {
-        Load {
-            store: &self.store,
-            runtime: &self.runtime,
-            keys: KEYS,
-            key_len: KEY_LEN,
-            value_len: VALUE_LEN,
-            epoch: Instant::now(),
-        }
-    }
-
     fn case(&self, behind: u64, rate: f64) -> Outcome<Row> {
-        let mut laggards = Laggards::new(&self.store, KeyRange::prefix("/bench/"), behind);
+        let mut laggards = Laggards::new(&self.puts.store, KeyRange::prefix("/bench/"), behind);
         let (mut without, mut with) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             without.push(self.round(rate, None)?);
@@ -87,15 +80,15 @@ impl Bench {
         let (latencies, highest) = highest_while(MEMORY_EVERY, anonymous, || {
             thread::scope(|scope| {
                 let laggards = laggards.map(|laggards| scope.spawn(move || laggards.run_until(until)));
-                let latencies = self.load().arrive(rate, self.window);
+                let latencies = self.puts.arrive(rate, |passed| passed > self.window);
                 let laggards = laggards.map_or(Ok(Ok(())), thread::ScopedJoinHandle::join);
                 laggards.map_err(|_| "the laggard panicked")??;
                 latencies
             })
         })?;
         Ok(Round {
-            p50: micros(&latencies, 0.5),
-            p99: micros(&latencies, 0.99),
+            p50: latencies.micros(0.5),
+            p99: latencies.micros(0.99),
             memory_risen: mib(highest.saturating_sub(before)),
         })
     }

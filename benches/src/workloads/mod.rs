@@ -46,8 +46,6 @@ pub(crate) mod slow_readers;
 
 pub(crate) mod behind;
 
-pub(crate) mod open_loop;
-
 pub(crate) mod tail;
 
 pub(crate) mod watched;
@@ -58,4 +56,4 @@ mod log;
 
 mod storage;
 
-mod arrivals;
+pub(crate) mod arrivals;

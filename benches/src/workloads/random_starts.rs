@@ -10,9 +10,8 @@ use tokio::runtime::Runtime;
 use watchful::{Durability, KeyRange, Store};
 use watchful_testkit::SplitMix64;
 
-use super::open_loop::runtime;
-use super::support::{figure, fill_revisions, open};
-use super::watched::{Crowd, Given};
+use super::support::{figure, fill_revisions, open, runtime};
+use super::watched::{Crowd, Given, Looked};
 use crate::Outcome;
 use crate::disk::folder;
 use crate::gear::Gear;
@@ -28,8 +27,8 @@ const VALUE_LEN: usize = 64;
 /// The revision of the first event.
 const FIRST: u64 = 2;
 
-/// Of crowds of one, the testkit looks into the batches of each such.
-const CHECKED_EACH: usize = 100;
+/// What one crowd may be behind another, and the testkit does not look into a batch again for it.
+const LOOKED_BYTES: usize = 8 << 20;
 
 /// Who shares an outbox.
 #[derive(Clone, Copy)]
@@ -130,12 +129,10 @@ impl Bench {
             Outboxes::Shared(streams) => starts.len() / streams,
             Outboxes::Own => 1,
         };
-        let range = KeyRange::prefix("/bench/");
+        let (range, looked) = (KeyRange::prefix("/bench/"), Looked::keeping(LOOKED_BYTES));
         let mut followers = Vec::new();
-        for (number, starts) in starts.chunks(a_stream).enumerate() {
-            let crowd = Crowd::open(&self.store, &range, starts.to_vec())?;
-            let checked = a_stream > 1 || number % CHECKED_EACH == 0;
-            let crowd = if checked { crowd } else { crowd.counting_only() };
+        for starts in starts.chunks(a_stream) {
+            let crowd = Crowd::open(&self.store, &range, starts.to_vec())?.sharing(&looked);
             followers.push(self.runtime.spawn(follow(crowd, newest, each_looks)));
         }
         let crowds: Vec<Crowd> = self.runtime.block_on(async {

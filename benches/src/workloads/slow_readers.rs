@@ -10,12 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Runtime;
 use watchful::{Durability, KeyRange, Settings, Store};
 use watchful_testkit::SplitMix64;
 
-use super::open_loop::{Load, runtime};
-use super::support::{RECENT_BYTES_MAX, fill_revisions, open};
+use super::arrivals::Puts;
+use super::support::{RECENT_BYTES_MAX, fill_revisions, open, runtime};
 use super::watched::CheckedWatch;
 use crate::Outcome;
 use crate::disk::folder;
@@ -34,8 +33,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 struct Bench {
-    store: Store,
-    runtime: Runtime,
+    puts: Puts,
     watchers: usize,
     window: Duration,
     live_bytes: LiveBytes,
@@ -47,8 +45,13 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
     fill_revisions(&history, revisions, KEYS, KEY_LEN, VALUE_LEN)?;
     drop(history);
     let bench = Bench {
-        store: open(folder.path(), Durability::Unsynced)?,
-        runtime: runtime()?,
+        puts: Puts {
+            store: open(folder.path(), Durability::Unsynced)?,
+            runtime: runtime()?,
+            keys: KEYS,
+            key_len: KEY_LEN,
+            value_len: VALUE_LEN,
+        },
         watchers: gear.scale.pick(1000, 50),
         window: Duration::from_millis(gear.scale.pick(10_000, 1000)),
         live_bytes: gear.live_bytes,
@@ -76,25 +79,18 @@ impl Bench {
 
     /// Returns how long it took them to have everything, once nothing was put any more.
     fn watch(&self, revisions: u64) -> Outcome<f64> {
+        let Puts { store, runtime, .. } = &self.puts;
         let (mut rng, hurry) = (SplitMix64::new(KEYS_SEED), Arc::new(AtomicBool::new(false)));
         let mut followers = Vec::new();
         for _ in 0..self.watchers {
             let start = 2 + any_below(&mut rng, revisions);
-            let watch = CheckedWatch::open(&self.store, &KeyRange::prefix("/bench/"), start)?;
-            followers.push(self.runtime.spawn(follow(watch, self.store.clone(), Arc::clone(&hurry))));
+            let watch = CheckedWatch::open(store, &KeyRange::prefix("/bench/"), start)?;
+            followers.push(runtime.spawn(follow(watch, store.clone(), Arc::clone(&hurry))));
         }
-        let load = Load {
-            store: &self.store,
-            runtime: &self.runtime,
-            keys: KEYS,
-            key_len: KEY_LEN,
-            value_len: VALUE_LEN,
-            epoch: Instant::now(),
-        };
-        load.arrive(PUTS_A_SECOND, self.window)?;
+        self.puts.arrive(PUTS_A_SECOND, |passed| passed > self.window)?;
         let begun = Instant::now();
         hurry.store(true, Ordering::Release);
-        followers.into_iter().try_for_each(|follower| self.runtime.block_on(follower)?)?;
+        followers.into_iter().try_for_each(|follower| runtime.block_on(follower)?)?;
         Ok(begun.elapsed().as_secs_f64())
     }
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use watchful::{Durability, Error, KeyRange, Store};
 
-use super::open_loop::{Load, micros, runtime};
-use super::support::{figure, open};
+use super::arrivals::Puts;
+use super::support::{figure, open, runtime};
 use super::tail::Tail;
 use super::watched::CheckedWatch;
 use crate::Outcome;
@@ -36,7 +36,7 @@ const OUTBOX_BYTES: f64 = 1024.0 * 1024.0;
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 struct Bench<'a> {
-    load: Load<'a>,
+    puts: &'a Puts,
     tail: Tail<'a>,
     one: CheckedWatch,
     window: Duration,
@@ -55,20 +55,13 @@ struct Rounds {
 
 pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
     let watches: usize = gear.scale.pick(10_000, 1000);
-    let (folder, runtime, range) = (folder()?, runtime()?, KeyRange::prefix("/bench/"));
+    let (folder, range) = (folder()?, KeyRange::prefix("/bench/"));
     let store = open(folder.path(), Durability::Synced)?;
-    let load = Load {
-        store: &store,
-        runtime: &runtime,
-        keys: KEYS,
-        key_len: KEY_LEN,
-        value_len: VALUE_LEN,
-        epoch: Instant::now(),
-    };
+    let puts = Puts { store, runtime: runtime()?, keys: KEYS, key_len: KEY_LEN, value_len: VALUE_LEN };
     let mut bench = Bench {
-        tail: Tail::open(&store, &runtime, &range, watches, load.epoch)?,
-        one: CheckedWatch::open(&store, &range, store.current_revision() + 1)?,
-        load,
+        tail: Tail::open(&puts, &range, watches)?,
+        one: CheckedWatch::open(&puts.store, &range, puts.store.current_revision() + 1)?,
+        puts: &puts,
         window: Duration::from_millis(gear.scale.pick(2000, 200)),
         stalled_for: gear.scale.pick(1_000_000, 50_000),
     };
@@ -101,10 +94,10 @@ impl Bench<'_> {
         rounds.reading.0.push(self.window_with(true)?);
         self.catch_up()?;
         rounds.stalling.0.push(self.window_with(false)?);
-        bulk(self.load.store, self.stalled_for)?;
+        bulk(&self.puts.store, self.stalled_for)?;
         self.tail.settle()?;
         rounds.queued.0.push(figure(self.one.queued_bytes()? as u64));
-        let (newest, begun) = (self.load.store.current_revision(), Instant::now());
+        let (newest, begun) = (self.puts.store.current_revision(), Instant::now());
         rounds.going_on.0.push(self.window_with(true)?);
         self.catch_up()?;
         // Where it had everything before the window was over, this is the window.
@@ -115,18 +108,18 @@ impl Bench<'_> {
     /// The 99th percentile of the deliveries of one window, while the one reads or does not.
     fn window_with(&mut self, reads: bool) -> Outcome<f64> {
         let until = Instant::now() + self.window;
-        let (load, one, window) = (&self.load, &mut self.one, self.window);
+        let (puts, one, window) = (self.puts, &mut self.one, self.window);
         thread::scope(|scope| {
             let reader = reads.then(|| scope.spawn(move || read_until(one, until)));
-            load.arrive(PUTS_A_SECOND, window)?;
+            puts.arrive(PUTS_A_SECOND, |passed| passed > window)?;
             reader.map_or(Ok(Ok(())), thread::ScopedJoinHandle::join).map_err(|_| "the one panicked")?
         })?;
-        Ok(micros(&self.tail.latencies()?, 0.99))
+        Ok(self.tail.latencies()?.micros(0.99))
     }
 
     /// Lets the one have everything.
     fn catch_up(&mut self) -> Outcome {
-        let newest = self.load.store.current_revision();
+        let newest = self.puts.store.current_revision();
         while self.one.next_revision() <= newest {
             self.one.take_for(SILENCE_MAX)?.ok_or("nothing comes to the one")?;
         }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use tokio::runtime::Runtime;
 use watchful::{Durability, Error, Settings, Store, StreamItem, WatchOptions, WatchStream};
 use watchful_testkit::SplitMix64;
 
@@ -16,6 +17,11 @@ pub(crate) const RECENT_BYTES_MAX: usize = 8 << 20;
 
 pub(crate) fn open(dir: &Path, durability: Durability) -> Outcome<Store> {
     Ok(Store::open(dir, Settings::default().with_durability(durability))?)
+}
+
+/// Two threads, which make the calls and take what is delivered.
+pub(crate) fn runtime() -> Outcome<Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build()?)
 }
 
 /// Puts keys `from..to`, a thousand a transaction.

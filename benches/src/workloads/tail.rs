@@ -12,12 +12,15 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use watchful::{KeyRange, Store};
 
-use super::open_loop::{Latencies, nanos, new_latencies};
-use super::watched::{Crowd, Given};
+use super::arrivals::{Latencies, Puts, stamp};
+use super::watched::{Crowd, Given, Looked};
 use crate::Outcome;
 use crate::keys::number_in;
 
 const STREAMS: usize = 10;
+
+/// What one stream may be behind another, and the testkit does not look into a batch again for it.
+const LOOKED_BYTES: usize = 1 << 20;
 
 /// How long the last event may take, once nothing is put any more.
 const SETTLE_MAX: Duration = Duration::from_secs(120);
@@ -31,8 +34,6 @@ pub(crate) struct Tail<'a> {
 
 /// What the readers have to say.
 struct Heard {
-    /// What values count from.
-    epoch: Instant,
     latencies: Mutex<Latencies>,
     /// By stream: the first revision that one of its watches lacks.
     next_revisions: Vec<AtomicU64>,
@@ -40,21 +41,16 @@ struct Heard {
 
 impl<'a> Tail<'a> {
     /// So many watches of `range`, from the next revision on.
-    pub(crate) fn open(
-        store: &'a Store,
-        runtime: &'a Runtime,
-        range: &KeyRange,
-        watches: usize,
-        epoch: Instant,
-    ) -> Outcome<Self> {
+    pub(crate) fn open(puts: &'a Puts, range: &KeyRange, watches: usize) -> Outcome<Self> {
+        let Puts { store, runtime, .. } = puts;
         let next = store.current_revision() + 1;
         let heard = Arc::new(Heard {
-            epoch,
-            latencies: Mutex::new(new_latencies()?),
+            latencies: Mutex::new(Latencies::new()?),
             next_revisions: (0..STREAMS).map(|_| AtomicU64::new(next)).collect(),
         });
+        let looked = Looked::keeping(LOOKED_BYTES);
         let reader = |stream| {
-            let crowd = Crowd::open(store, range, vec![next; watches / STREAMS])?;
+            let crowd = Crowd::open(store, range, vec![next; watches / STREAMS])?.sharing(&looked);
             Ok(runtime.spawn(read(crowd, stream, Arc::clone(&heard))))
         };
         let readers = (0..STREAMS).map(reader).collect::<Outcome<_>>()?;
@@ -80,7 +76,7 @@ impl<'a> Tail<'a> {
             thread::sleep(Duration::from_millis(1));
         }
         let mut latencies = self.heard.latencies.lock().map_err(|_| "a reader panicked")?;
-        Ok(std::mem::replace(&mut latencies, new_latencies()?))
+        Ok(std::mem::replace(&mut latencies, Latencies::new()?))
     }
 
     fn next_revision(&self) -> u64 {
@@ -107,11 +103,11 @@ async fn read(mut crowd: Crowd, stream: usize, heard: Arc<Heard>) -> Outcome {
 impl Heard {
     /// Events that were not due at any time do not count.
     fn note(&self, given: &Given) -> Outcome {
-        let now = nanos(self.epoch.elapsed());
+        let now = stamp(Instant::now());
         let mut latencies = self.latencies.lock().map_err(|_| "a reader panicked")?;
         for due in given.batch.events().iter().filter_map(|event| number_in(event.value())) {
             if due > 0 {
-                latencies.saturating_record_n(now.saturating_sub(due), given.watches as u64);
+                latencies.came(due, now, given.watches as u64);
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Receivers of which the testkit checks everything that they are given.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use watchful::{Batch, KeyRange, Store, StreamItem, Update, Watch, WatchOptions, WatchStream};
@@ -77,17 +78,24 @@ impl CheckedWatch {
 ///
 /// The range is one of which every revision has an event. So a watch misses nothing, and is given nothing twice, exactly if
 /// each batch begins with the revision that it lacks. A batch is the same for all those it is for, so the testkit looks
-/// into it once: as into the first that a watch from there on is given.
+/// into it once, as into the first that a watch from there on is given.
 pub(crate) struct Crowd {
     stream: WatchStream,
     range: KeyRange,
     /// The first revision that each watch lacks, by watch id.
     next: Vec<u64>,
     prev_kv: bool,
-    /// Whether the testkit looks into batches.
-    looks: bool,
-    checked: Option<Arc<Batch>>,
+    looked: Arc<Looked>,
 }
+
+/// Batches that the testkit has looked into, the newest of them, so that it does so once for all crowds of one range.
+pub(crate) struct Looked {
+    batches: Mutex<VecDeque<Arc<Batch>>>,
+    bytes_max: usize,
+}
+
+/// How many batches are remembered: looking for one is to take less than looking into it.
+const LOOKED_MAX: usize = 64;
 
 /// A batch, and how many watches were given it.
 pub(crate) struct Given {
@@ -108,12 +116,12 @@ impl Crowd {
             let options = WatchOptions::new(range.clone()).start_at(*start).with_prev_kv(prev_kv);
             stream.control().watch(&options)?;
         }
-        Ok(Self { stream, range: range.clone(), next, prev_kv, looks: true, checked: None })
+        Ok(Self { stream, range: range.clone(), next, prev_kv, looked: Looked::keeping(0) })
     }
 
-    /// The same, but that the testkit looks into nothing: for many crowds that are given the same batches.
-    pub(crate) fn counting_only(self) -> Self {
-        Self { looks: false, ..self }
+    /// The same, with batches that several crowds of this range look into once for all of them.
+    pub(crate) fn sharing(self, looked: &Arc<Looked>) -> Self {
+        Self { looked: Arc::clone(looked), ..self }
     }
 
     /// Takes what comes next. Nothing, where it was no events.
@@ -152,7 +160,7 @@ impl Crowd {
     }
 
     fn look_into(&mut self, batch: &Arc<Batch>) -> Outcome {
-        if !self.looks || self.checked.as_ref().is_some_and(|checked| Arc::ptr_eq(checked, batch)) {
+        if self.looked.knows(batch)? {
             return Ok(());
         }
         let spec = WatchSpec::new(self.range.clone(), batch.first_revision());
@@ -166,7 +174,29 @@ impl Crowd {
             }
             last = main;
         }
-        self.checked = Some(Arc::clone(batch));
+        self.looked.remember(batch)
+    }
+}
+
+impl Looked {
+    /// Remembers so many bytes of batches, and the last in any case.
+    pub(crate) fn keeping(bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self { batches: Mutex::default(), bytes_max })
+    }
+
+    fn knows(&self, batch: &Arc<Batch>) -> Outcome<bool> {
+        let looked = self.batches.lock().map_err(|_| "a crowd panicked")?;
+        Ok(looked.iter().rev().any(|known| Arc::ptr_eq(known, batch)))
+    }
+
+    fn remember(&self, batch: &Arc<Batch>) -> Outcome {
+        let mut looked = self.batches.lock().map_err(|_| "a crowd panicked")?;
+        looked.push_back(Arc::clone(batch));
+        let bytes =
+            |looked: &VecDeque<Arc<Batch>>| looked.iter().map(|batch| batch.charge_bytes()).sum::<usize>();
+        while looked.len() > LOOKED_MAX || looked.len() > 1 && bytes(&looked) > self.bytes_max {
+            looked.pop_front();
+        }
         Ok(())
     }
 }
