@@ -44,6 +44,8 @@ pub(crate) mod previous;
 
 pub(crate) mod slow_readers;
 
+pub(crate) mod unread;
+
 pub(crate) mod behind;
 
 pub(crate) mod tail;

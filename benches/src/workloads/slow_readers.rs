@@ -15,6 +15,7 @@ use watchful_testkit::SplitMix64;
 
 use super::arrivals::Puts;
 use super::support::{RECENT_BYTES_MAX, fill_revisions, open, runtime};
+use super::unread;
 use super::watched::CheckedWatch;
 use crate::Outcome;
 use crate::disk::folder;
@@ -56,7 +57,9 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
         window: Duration::from_millis(gear.scale.pick(10_000, 1000)),
         live_bytes: gear.live_bytes,
     };
-    Ok(vec![bench.row(revisions)?])
+    let mut rows = vec![bench.row(revisions)?];
+    rows.extend(unread::rows(gear)?);
+    Ok(rows)
 }
 
 impl Bench {
