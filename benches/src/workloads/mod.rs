@@ -10,6 +10,9 @@ pub(crate) mod reader;
 
 pub(crate) mod fan_out;
 
+#[cfg(feature = "peers")]
+mod fan_out_sled;
+
 pub(crate) mod catch_up;
 
 pub(crate) mod cancel;

@@ -60,7 +60,7 @@ pub(crate) fn anywhere(gear: &Gear) -> Outcome<Vec<Row>> {
     // Once: how often history is read hardly varies, and it takes long.
     let row = |streams: usize| {
         let rounds = bench.rounds(1, &starts, Outboxes::Shared(streams), revisions, false)?;
-        let name = format!("{} start anywhere in {revisions} revisions, {streams} streams", bench.watches);
+        let name = format!("{} start anywhere in {revisions} revisions, streams: {streams}", bench.watches);
         Ok(Row::new("W2", name, "times the history", rounds.times_read)
             .with_goal(Goal::AtMost(3.0))
             .with("s until all are synced", rounds.seconds.median())

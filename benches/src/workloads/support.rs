@@ -19,6 +19,15 @@ pub(crate) fn open(dir: &Path, durability: Durability) -> Outcome<Store> {
     Ok(Store::open(dir, Settings::default().with_durability(durability))?)
 }
 
+/// Says so on the error stream: a row that is missing must not go unnoticed.
+#[cfg(not(feature = "peers"))]
+pub(crate) fn not_built_in(workload: &str, peer: &str) {
+    eprintln!(
+        "  {workload}: {peer} IS NOT MEASURED, as it is not built in: run `cargo xtask bench`, or build watchful-benches \
+         with `--features peers`"
+    );
+}
+
 /// Two threads, which make the calls and take what is delivered.
 pub(crate) fn runtime() -> Outcome<Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build()?)

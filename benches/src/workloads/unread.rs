@@ -4,14 +4,17 @@
 //! Peers: a broadcast channel, which lets go of the oldest messages and says how many; and sled, where the one who puts waits
 //! for the one who does not read. sled's writer is given up when it has done nothing for a second.
 
+use std::time::Duration;
+
 use watchful::{Durability, KeyRange, Settings};
 use watchful_peers::Unread;
 
-use super::support::{figure, fill_revisions, open};
+use super::support::{figure, open};
 use super::watched::CheckedWatch;
 use crate::Outcome;
 use crate::disk::folder;
 use crate::gear::Gear;
+use crate::keys::{key_of, value_of};
 use crate::memory::{Memory, mib};
 use crate::report::{Goal, Row};
 use crate::rounds::Series;
@@ -25,6 +28,9 @@ const KEPT: usize = 1024;
 
 /// The keys that are put.
 const PREFIX: &str = "/bench/";
+
+/// How long anybody may wait for an event.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// What became of the events of one watcher.
 struct Outcomes {
@@ -60,7 +66,9 @@ fn ours(gear: &Gear, events: u64) -> Outcome<Outcomes> {
     let before = Memory::now(gear.live_bytes).anonymous;
     let start = store.current_revision() + 1;
     let mut watch = CheckedWatch::open(&store, &KeyRange::prefix(PREFIX), start)?;
-    fill_revisions(&store, events, KEYS, KEY_LEN, VALUE_LEN)?;
+    for number in 0..events {
+        store.put(key_of(number % KEYS, KEY_LEN), value_of(number, VALUE_LEN)).wait()?;
+    }
     let mib_risen = mib(Memory::now(gear.live_bytes).anonymous.saturating_sub(before));
     let queued = watch.queued_bytes()?;
     if queued > Settings::default().outbox_bytes_max {
@@ -83,11 +91,10 @@ fn broadcast(gear: &Gear, events: u64) -> Outcome<Outcomes> {
     Ok(Outcomes { put: events, received: had.received, told_lost: had.told_lost, mib_risen })
 }
 
-/// How long anybody may wait for an event.
-const SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(30);
-
 #[cfg(not(feature = "peers"))]
+#[expect(clippy::unnecessary_wraps, reason = "it can fail where sled is built in")]
 fn beside_sled(row: Row, _: &Gear, _: u64) -> Outcome<Row> {
+    super::support::not_built_in("W10", "sled");
     Ok(row)
 }
 
@@ -105,18 +112,14 @@ mod of_sled {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::thread;
-    use std::time::Duration;
-
     use watchful_peers::Sled;
 
-    use super::{KEY_LEN, KEYS, Memory, Outcomes, PREFIX, VALUE_LEN, mib};
-    use crate::Outcome;
-    use crate::disk::folder;
-    use crate::gear::Gear;
-    use crate::keys::{key_of, value_of};
+    use super::{
+        Gear, KEY_LEN, KEYS, Memory, Outcome, Outcomes, PREFIX, VALUE_LEN, folder, key_of, mib, value_of,
+    };
 
     /// When somebody who does nothing counts as standing still.
-    const STILL: Duration = Duration::from_secs(1);
+    const STILL: std::time::Duration = std::time::Duration::from_secs(1);
 
     /// What is done until the writer stands still, and what the watcher has once it has read everything.
     pub(super) fn outcomes(gear: &Gear, events: u64) -> Outcome<Outcomes> {
