@@ -59,3 +59,30 @@ pub(crate) fn field(status: &str, name: &str) -> u64 {
     let number = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     number.unwrap_or_default() * 1024
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+
+    #[test]
+    fn the_highest_is_kept_when_it_falls_again() {
+        let (level, looks) = (AtomicU64::new(1), AtomicU64::new(0));
+        let look = || {
+            looks.fetch_add(1, Ordering::SeqCst);
+            level.load(Ordering::SeqCst)
+        };
+        let seen = |times| while looks.load(Ordering::SeqCst) < times {};
+        let (done, highest) = highest_while(Duration::ZERO, look, || {
+            seen(1);
+            level.store(7, Ordering::SeqCst);
+            // One look may have begun before it rose.
+            seen(looks.load(Ordering::SeqCst) + 2);
+            level.store(2, Ordering::SeqCst);
+            Ok("done")
+        })
+        .unwrap();
+        assert_eq!((done, highest), ("done", 7));
+    }
+}

@@ -49,7 +49,7 @@ struct Rounds {
     stalling: Series,
     going_on: Series,
     queued: Series,
-    /// How many events it was behind when it went on.
+    /// From when it went on until it had everything.
     seconds_behind: Series,
 }
 

@@ -160,6 +160,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_put_of_a_history_has_a_revision_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path(), Durability::Unsynced).unwrap();
+        fill_revisions(&store, 5000, 100, 32, 8).unwrap();
+        assert_eq!(store.current_revision(), 5001);
+        assert_eq!(store.get(key_of(99, 32)).unwrap().unwrap().version(), 50);
+    }
+
+    #[test]
     fn what_is_shuffled_is_all_there_and_in_another_order() {
         let mut order = shuffled(1000, &mut SplitMix64::new(1)).unwrap();
         assert!(!order.is_sorted());

@@ -200,3 +200,37 @@ impl Looked {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use watchful::Settings;
+
+    use super::*;
+
+    fn store(dir: &tempfile::TempDir) -> Store {
+        let store = Store::open(dir.path(), Settings::default()).unwrap();
+        (0..3).for_each(|_| drop(store.put("/bench/a", "1").wait().unwrap()));
+        store
+    }
+
+    #[test]
+    fn a_crowd_counts_each_revision_for_each_watch() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir);
+        let mut crowd = Crowd::open(&store, &KeyRange::prefix("/bench/"), vec![2, 3]).unwrap();
+        while crowd.next_revision() <= 4 {
+            crowd.wait_next().unwrap();
+        }
+        assert_eq!(crowd.next, [5, 5]);
+    }
+
+    #[test]
+    fn a_crowd_refuses_what_a_watch_did_not_lack() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir);
+        let mut crowd = Crowd::open(&store, &KeyRange::prefix("/bench/"), vec![2]).unwrap();
+        crowd.next = vec![3];
+        let refused = std::iter::repeat_with(|| crowd.wait_next()).find_map(Result::err);
+        assert_eq!(refused.unwrap().to_string(), "watch 0 did not lack 2");
+    }
+}
