@@ -56,7 +56,7 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
             key_len: KEY_LEN,
             value_len: VALUE_LEN,
         },
-        window: Duration::from_millis(gear.scale.pick(2500, 150)),
+        window: Duration::from_millis(gear.scale.pick(2500, 80)),
         live_bytes: gear.live_bytes,
     };
     let rate = bench.puts.highest_rate(CALLERS, bench.window)? / 2.0;

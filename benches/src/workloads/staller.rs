@@ -62,7 +62,7 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
         tail: Tail::open(&puts, &range, watches)?,
         one: CheckedWatch::open(&puts.store, &range, puts.store.current_revision() + 1)?,
         puts: &puts,
-        window: Duration::from_millis(gear.scale.pick(2000, 200)),
+        window: Duration::from_millis(gear.scale.pick(2000, 80)),
         stalled_for: gear.scale.pick(1_000_000, 50_000),
     };
     let mut rounds = Rounds::default();
