@@ -7,6 +7,9 @@ use crate::api;
 use crate::gear::Gear;
 use crate::report::Row;
 use crate::workloads::{
+    at_the_tail, churn, huge_revision, matching, previous, random_starts, slow_readers, staller,
+};
+use crate::workloads::{
     cancel, catch_up, compact, compacting, fan_out, group_commit, idle, index, laggard, open, put, read,
     reader, stab,
 };
@@ -138,6 +141,69 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         time_max: minutes(15),
         has_etcd: false,
         run: laggard::run,
+    },
+    Workload {
+        name: "w2",
+        question: "how often history is read for ten thousand that start anywhere in it",
+        time_max: minutes(5),
+        has_etcd: false,
+        run: random_starts::anywhere,
+    },
+    Workload {
+        name: "w3",
+        question: "how often, and how fast, for ten thousand that start together",
+        time_max: minutes(5),
+        has_etcd: false,
+        run: random_starts::together,
+    },
+    Workload {
+        name: "w4",
+        question: "what one of ten thousand that stalls, and goes on, costs the others",
+        time_max: minutes(8),
+        has_etcd: false,
+        run: staller::run,
+    },
+    Workload {
+        name: "w5",
+        question: "how long it takes to find who is to be told, among many keys and nested prefixes",
+        time_max: minutes(3),
+        has_etcd: false,
+        run: matching::run,
+    },
+    Workload {
+        name: "w6",
+        question: "what one revision of a hundred thousand events weighs on its way",
+        time_max: minutes(3),
+        has_etcd: false,
+        run: huge_revision::run,
+    },
+    Workload {
+        name: "w7",
+        question: "what watches that come and go cost those who put",
+        time_max: minutes(5),
+        has_etcd: false,
+        run: churn::run,
+    },
+    Workload {
+        name: "w8",
+        question: "what a watcher five million behind costs ten thousand at the tail",
+        time_max: minutes(10),
+        has_etcd: false,
+        run: at_the_tail::run,
+    },
+    Workload {
+        name: "w9",
+        question: "what the record before each event costs a watcher",
+        time_max: minutes(3),
+        has_etcd: false,
+        run: previous::run,
+    },
+    Workload {
+        name: "w10",
+        question: "what a thousand slow watchers of large values weigh",
+        time_max: minutes(5),
+        has_etcd: false,
+        run: slow_readers::run,
     },
     Workload {
         name: "a1",

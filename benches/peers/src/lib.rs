@@ -32,6 +32,11 @@ mod others;
 
 mod broadcast;
 
+mod unread;
+
+#[cfg(feature = "sled")]
+mod sled;
+
 pub use self::broadcast::{Broadcast, Message};
 #[cfg(feature = "fjall")]
 pub use self::fjall::Fjall;
@@ -39,7 +44,10 @@ pub use self::lmdb::Lmdb;
 pub use self::others::{MISSING, open_others};
 #[cfg(feature = "redb")]
 pub use self::redb::Redb;
+#[cfg(feature = "sled")]
+pub use self::sled::Sled;
 pub use self::storage::{Durability, Row, Storage};
+pub use self::unread::{Had, Unread};
 
 /// What a peer can fail with: it stops the run.
 pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

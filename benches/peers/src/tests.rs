@@ -78,3 +78,36 @@ fn lmdb_wants_a_new_folder() {
     let refused = Lmdb::open(folder.path(), Durability::Synced).map(drop).unwrap_err();
     assert!(refused.to_string().ends_with("is not empty: give the peer a new folder"), "{refused}");
 }
+
+#[test]
+fn a_channel_tells_what_it_no_longer_has() {
+    let mut unread = Unread::new(4);
+    (0..10).for_each(|number| unread.send(vec![number]).unwrap());
+    assert_eq!(unread.drain(), Had { received: 4, told_lost: 6 });
+}
+
+#[cfg(feature = "sled")]
+#[test]
+fn a_subscriber_of_sled_stops_whoever_puts_once_its_queue_is_full() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    let dir = tempfile::tempdir().unwrap();
+    let mut sled = Sled::open(dir.path(), b"k", 1).unwrap();
+    let (put, done) = (sled.putter(), std::sync::Arc::new(AtomicU64::new(0)));
+    let counts = std::sync::Arc::clone(&done);
+    let putter = std::thread::spawn(move || {
+        for number in 0_u32..1100 {
+            put(b"k", &number.to_be_bytes()).unwrap();
+            counts.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    // It can put no more than the queue holds, however long it is given.
+    while done.load(Ordering::SeqCst) < 1024 {
+        std::thread::yield_now();
+    }
+    assert!(!putter.is_finished());
+    assert_eq!(done.load(Ordering::SeqCst), 1024);
+    assert_eq!(sled.drain(Duration::from_secs(5)), 1100);
+    putter.join().unwrap();
+}

@@ -2,7 +2,7 @@
 //!
 //! Each is timed from the moment it was due, so that a store which stalls cannot hide the puts that had to wait.
 
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, LazyLock, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,8 +24,15 @@ pub(crate) struct Puts {
     pub(crate) value_len: usize,
 }
 
-/// How long the puts of one round took, from when they were due.
+/// How long things took, from when they were due.
 pub(crate) struct Latencies(Histogram<u64>);
+
+/// What a value begins with, so that whoever is given it can tell how late it comes: when its put was due, in nanoseconds
+/// since this was first asked for. Never 0.
+pub(crate) fn stamp(due: Instant) -> u64 {
+    static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+    nanos(due.saturating_duration_since(*EPOCH)).max(1)
+}
 
 impl Puts {
     /// Puts a second, with so many callers that each wait for their own.
@@ -53,14 +60,14 @@ impl Puts {
 
     /// Puts at `rate` a second until `is_over` says so of the time that has passed.
     pub(crate) fn arrive(&self, rate: f64, is_over: impl Fn(Duration) -> bool) -> Outcome<Latencies> {
-        let latencies = Arc::new(Mutex::new(Histogram::new_with_bounds(1, 60_000_000_000, 3)?));
+        let latencies = Arc::new(Mutex::new(Latencies::new()?));
         let (waiting, all_done) = mpsc::channel::<Outcome>();
         let (mut rng, mut at, begun) = (SplitMix64::new(KEYS_SEED), 0.0, Instant::now());
         while !is_over(begun.elapsed()) {
             let due = begun + Duration::from_secs_f64(at);
             thread::sleep(due.saturating_duration_since(Instant::now()));
             let key = key_of(any_below(&mut rng, self.keys), self.key_len);
-            let write = self.store.put(key, value_of(0, self.value_len));
+            let write = self.store.put(key, value_of(stamp(due), self.value_len));
             let (latencies, waiting) = (Arc::clone(&latencies), waiting.clone());
             self.runtime.spawn(async move {
                 let written = write.await.map(drop).map_err(Into::into);
@@ -73,11 +80,20 @@ impl Puts {
         drop(waiting);
         all_done.iter().collect::<Outcome>()?;
         let latencies = latencies.lock().map_err(|_| "a put panicked")?;
-        Ok(Latencies(latencies.clone()))
+        Ok(Latencies(latencies.0.clone()))
     }
 }
 
 impl Latencies {
+    pub(crate) fn new() -> Outcome<Self> {
+        Ok(Self(Histogram::new_with_bounds(1, 60_000_000_000, 3)?))
+    }
+
+    /// What was due at that stamp came now, for so many.
+    pub(crate) fn came(&mut self, due: u64, now: u64, count: u64) {
+        self.0.saturating_record_n(now.saturating_sub(due), count);
+    }
+
     /// In microseconds.
     pub(crate) fn micros(&self, quantile: f64) -> f64 {
         figure(self.0.value_at_quantile(quantile)) / 1e3
@@ -88,8 +104,12 @@ impl Latencies {
     }
 }
 
-fn note(latencies: &Mutex<Histogram<u64>>, latency: Duration) {
+fn note(latencies: &Mutex<Latencies>, latency: Duration) {
     if let Ok(mut latencies) = latencies.lock() {
-        latencies.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
+        latencies.0.saturating_record(nanos(latency));
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -2,13 +2,15 @@
 //!
 //! Each watch has a receiver of its own, which takes the event and checks its revision, key, value and its own count.
 //! Peer: a broadcast channel with a receiver for each watcher; it neither stores what it sends nor hands it to another
-//! thread.
+//! thread. Where it is built in, sled stands beside it.
 
 use std::time::Instant;
 
 use watchful::{Batch, Durability, KeyRange, Store, StreamItem, WatchOptions, WatchStream};
 use watchful_peers::{Broadcast, Message};
 
+#[cfg(not(feature = "peers"))]
+use super::support::not_built_in;
 use super::support::{nanos_each, open, register};
 use crate::Outcome;
 use crate::disk::folder;
@@ -17,17 +19,17 @@ use crate::keys::{number_in, value_of};
 use crate::report::{Goal, Row};
 use crate::rounds::in_turn;
 
-const KEY: &[u8] = b"/bench/one/key";
-const VALUE_LEN: usize = 64;
+pub(super) const KEY: &[u8] = b"/bench/one/key";
+pub(super) const VALUE_LEN: usize = 64;
 
 /// One watcher's own end.
 #[derive(Clone, Default)]
-struct Receiver {
+pub(super) struct Receiver {
     taken: u64,
 }
 
 impl Receiver {
-    fn take(&mut self, expected: &Expected, revision: u64, key: &[u8], value: &[u8]) -> Outcome {
+    pub(super) fn take(&mut self, expected: &Expected, revision: u64, key: &[u8], value: &[u8]) -> Outcome {
         let right = revision == expected.revision
             && key == KEY
             && number_in(value) == Some(expected.number)
@@ -37,17 +39,31 @@ impl Receiver {
     }
 }
 
-struct Expected {
-    revision: u64,
+pub(super) struct Expected {
+    pub(super) revision: u64,
     /// The number of the put, from 1.
-    number: u64,
+    pub(super) number: u64,
 }
 
 pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
     let counts: &[usize] = gear.scale.pick(&[100, 1000, 10_000, 100_000, 1_000_000], &[100, 10_000, 100_000]);
     let one = counts.iter().map(|watchers| case(*watchers, 1));
     let ten = counts.iter().map(|watchers| case(*watchers, 10));
-    one.chain(ten).collect()
+    let rows = one.chain(ten).collect::<Outcome<Vec<_>>>()?;
+    beside_sled(rows, gear)
+}
+
+#[cfg(feature = "peers")]
+fn beside_sled(mut rows: Vec<Row>, gear: &Gear) -> Outcome<Vec<Row>> {
+    rows.extend(super::fan_out_sled::rows(gear)?);
+    Ok(rows)
+}
+
+#[cfg(not(feature = "peers"))]
+#[expect(clippy::unnecessary_wraps, reason = "it can fail where sled is built in")]
+fn beside_sled(rows: Vec<Row>, _: &Gear) -> Outcome<Vec<Row>> {
+    not_built_in("P6", "sled");
+    Ok(rows)
 }
 
 fn case(watchers: usize, streams: usize) -> Outcome<Row> {
@@ -63,14 +79,14 @@ fn case(watchers: usize, streams: usize) -> Outcome<Row> {
     Ok(Row::new("P6", name, "ns a watcher", ours).with_peer("broadcast", peer).with_goal(Goal::AtMost(200.0)))
 }
 
-struct Ours<'s> {
+pub(super) struct Ours<'s> {
     store: &'s Store,
     streams: Vec<(WatchStream, Vec<Receiver>)>,
     puts: u64,
 }
 
 impl<'s> Ours<'s> {
-    fn new(store: &'s Store, watchers: usize, streams: usize) -> Outcome<Self> {
+    pub(super) fn new(store: &'s Store, watchers: usize, streams: usize) -> Outcome<Self> {
         let options = WatchOptions::new(KeyRange::key(KEY));
         let stream = || {
             let mut stream = store.watch_stream(None)?;
@@ -81,7 +97,7 @@ impl<'s> Ours<'s> {
         Ok(Self { store, streams, puts: 0 })
     }
 
-    fn round(&mut self, puts: usize) -> Outcome<f64> {
+    pub(super) fn round(&mut self, puts: usize) -> Outcome<f64> {
         let watchers: usize = self.streams.iter().map(|(_, receivers)| receivers.len()).sum();
         let begun = Instant::now();
         for _ in 0..puts {

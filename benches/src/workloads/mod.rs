@@ -10,6 +10,9 @@ pub(crate) mod reader;
 
 pub(crate) mod fan_out;
 
+#[cfg(feature = "peers")]
+mod fan_out_sled;
+
 pub(crate) mod catch_up;
 
 pub(crate) mod cancel;
@@ -28,10 +31,34 @@ pub(crate) mod index;
 
 pub(crate) mod laggard;
 
+pub(crate) mod random_starts;
+
+pub(crate) mod staller;
+
+pub(crate) mod matching;
+
+pub(crate) mod huge_revision;
+
+pub(crate) mod churn;
+
+pub(crate) mod at_the_tail;
+
+pub(crate) mod previous;
+
+pub(crate) mod slow_readers;
+
+pub(crate) mod unread;
+
+pub(crate) mod behind;
+
+pub(crate) mod tail;
+
+pub(crate) mod watched;
+
 pub(crate) mod support;
 
 mod log;
 
 mod storage;
 
-mod arrivals;
+pub(crate) mod arrivals;
