@@ -118,38 +118,88 @@ impl Matches {
     }
 }
 
+/// Which groups want each of the rows of a read, in two lists however many rows there are.
+///
+/// A reader notes down what it is about to take, and hands the list over with the events it took.
+#[derive(Debug, Default)]
+pub struct WantedRows {
+    groups: Vec<GroupId>,
+    rows: Vec<WantedRow>,
+}
+
+#[derive(Debug)]
+struct WantedRow {
+    /// A newer change of the key was known when the row was read.
+    superseded: bool,
+    /// Where the row's groups end in [`WantedRows::groups`]; they begin where those of the row before it end.
+    groups_end: usize,
+}
+
+impl WantedRows {
+    /// Notes the next row, for those who want it. `superseded` says that the key has a newer change at or below the
+    /// request's `to`; it is looked at for conflating groups only.
+    pub fn note(&mut self, superseded: bool, matches: &Matches) {
+        self.groups.extend_from_slice(&matches.groups);
+        self.rows.push(WantedRow { superseded, groups_end: self.groups.len() });
+    }
+
+    /// Each row's groups.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &[GroupId]> {
+        let mut start = 0;
+        self.rows
+            .iter()
+            .map(move |row| &self.groups[std::mem::replace(&mut start, row.groups_end)..row.groups_end])
+    }
+
+    /// How many wants there are, over all rows.
+    pub(crate) fn groups_len(&self) -> usize {
+        self.groups.len()
+    }
+
+    pub(crate) fn is_superseded(&self, row: usize) -> bool {
+        self.rows[row].superseded
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.rows.truncate(rows);
+        self.groups.truncate(self.rows.last().map_or(0, |last| last.groups_end));
+    }
+}
+
 /// One bounded read.
 #[derive(Debug)]
 pub struct HistoryChunk {
     pub(crate) scan: ScanId,
-    pub(crate) rows: Vec<HistoryRow>,
-    pub(crate) groups: Vec<GroupId>,
+    pub(crate) events: Vec<Event>,
+    /// As many rows as there are events.
+    pub(crate) wanted: WantedRows,
     pub(crate) next: Revision,
     pub(crate) charge_bytes: usize,
-}
-
-#[derive(Debug)]
-pub(crate) struct HistoryRow {
-    pub(crate) event: Event,
-    /// A newer change of the key was known when the row was read.
-    pub(crate) superseded: bool,
-    /// Where the row's groups end in [`HistoryChunk::groups`]; they begin where the row before it ends.
-    pub(crate) groups_end: usize,
 }
 
 impl HistoryChunk {
     /// A chunk of no rows that was read up to, but without, `next`.
     #[must_use]
     pub fn empty(scan: ScanId, next: Revision) -> Self {
-        Self { scan, rows: Vec::new(), groups: Vec::new(), next, charge_bytes: 0 }
+        Self::of(scan, next, WantedRows::default(), Vec::new())
     }
 
-    /// Adds the next row, for those who want it. `superseded` says that the key has a newer change at or below the
-    /// request's `to`; it is looked at for conflating groups only.
+    /// A chunk that was read up to, but without, `next`, of these events, whom `wanted` says whose they are. Rows that
+    /// were noted after the last event are not in it.
+    #[must_use]
+    pub fn of(scan: ScanId, next: Revision, mut wanted: WantedRows, events: Vec<Event>) -> Self {
+        wanted.truncate(events.len());
+        let charges =
+            events.iter().zip(wanted.groups()).map(|(event, groups)| event.charge_bytes() * groups.len());
+        let charge_bytes = charges.sum();
+        Self { scan, events, wanted, next, charge_bytes }
+    }
+
+    /// Adds the next row, for those who want it. As [`WantedRows::note`].
     pub fn push(&mut self, event: Event, superseded: bool, matches: &Matches) {
         self.charge_bytes += event.charge_bytes() * matches.len();
-        self.groups.extend_from_slice(&matches.groups);
-        self.rows.push(HistoryRow { event, superseded, groups_end: self.groups.len() });
+        self.wanted.note(superseded, matches);
+        self.events.push(event);
     }
 
     /// What the rows count as so far: each row's charge, once for each group that wants it. No outbox is charged more.
@@ -161,13 +211,13 @@ impl HistoryChunk {
     /// How many rows there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.events.len()
     }
 
     /// Nothing matched.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.events.is_empty()
     }
 
     /// Says how far the reader came: the first revision it did not look at. `sub` above 0 means the chunk ends inside
@@ -178,14 +228,12 @@ impl HistoryChunk {
 
     /// Leaves the rows of main revision `main` out again, and ends the chunk before it.
     pub fn leave_out(&mut self, main: u64) {
-        let keep = self.rows.partition_point(|row| row.event.revision().main < main);
-        let groups_keep = keep.checked_sub(1).map_or(0, |last| self.rows[last].groups_end);
-        let mut groups_start = groups_keep;
-        for row in self.rows.drain(keep..) {
-            self.charge_bytes -= row.event.charge_bytes() * (row.groups_end - groups_start);
-            groups_start = row.groups_end;
-        }
-        self.groups.truncate(groups_keep);
+        let keep = self.events.partition_point(|event| event.revision().main < main);
+        let left_out = self.events[keep..].iter().zip(self.wanted.groups().skip(keep));
+        let charge_bytes: usize = left_out.map(|(event, groups)| event.charge_bytes() * groups.len()).sum();
+        self.charge_bytes -= charge_bytes;
+        self.events.truncate(keep);
+        self.wanted.truncate(keep);
         self.next = Revision::start_of(main);
     }
 }
