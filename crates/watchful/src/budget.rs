@@ -3,6 +3,9 @@
 //! A chunk's matched rows are copied once, into one buffer, and every watcher's events are slices of it. One event that
 //! a stalled receiver holds would keep all of its buffer alive. So buffers are charged whole, for as long as any slice
 //! lives; once the budget is used up, rows get a buffer each, which costs more allocations and pins nothing.
+//!
+//! While history is being read, two buffers whose last slice is gone are kept for the next reads: one that the system has
+//! to clear first costs more than what is read into it.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -56,7 +59,8 @@ impl Budget {
 
     fn spare(&self, bytes: Vec<u8>) {
         let mut spares = self.spares.lock();
-        if SPARE_BYTES.contains(&bytes.capacity()) && spares.len() < SPARES_MAX {
+        let fits = self.used_bytes().saturating_add(bytes.capacity()) <= self.bytes_max;
+        if fits && SPARE_BYTES.contains(&bytes.capacity()) && spares.len() < SPARES_MAX {
             spares.push(bytes);
         }
     }
@@ -99,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_buffer_whose_last_slice_is_gone_is_used_again() {
-        let budget = Budget::new(1 << 20);
+        let budget = Budget::new(4 << 20);
         let slice = budget.share(vec![7; *SPARE_BYTES.start()]).unwrap().slice(3..5);
         assert_eq!(budget.buffer().capacity(), 0, "it is still held");
         drop(slice);

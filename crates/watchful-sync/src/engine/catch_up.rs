@@ -202,8 +202,7 @@ impl Engine {
     fn synced_of_interest(&self, dealt: &Dealt, from: Revision) -> Vec<u32> {
         let is_synced =
             |member: &u32| self.members.get(*member).is_some_and(|member| member.standing.is_synced());
-        let mut groups: Vec<u32> = dealt.picks.iter().map(|(group, _)| group.0).collect();
-        groups.dedup();
+        let groups = dealt.groups();
         let of_groups =
             groups.iter().filter_map(|group| self.groups.get(*group)).flat_map(|group| group.members());
         let mut members: Vec<u32> = of_groups.filter(is_synced).collect();

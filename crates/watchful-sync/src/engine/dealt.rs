@@ -1,6 +1,7 @@
 //! A chunk's rows by group, and the batches that are built of them: once a group, and once more only for a member that
 //! is owed less of the chunk than the others. A batch that is the whole chunk is built of the chunk's own events.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -17,24 +18,38 @@ pub(super) struct Dealt {
     chunk: HistoryChunk,
     /// What became of the chunk's events, once somebody was owed all of them.
     whole: Option<Arc<Batch>>,
-    /// Group and row, sorted.
-    pub(super) picks: Vec<(GroupId, u32)>,
+    /// Group and row, sorted; made once somebody asks.
+    picks: OnceCell<Vec<(GroupId, u32)>>,
     /// By group, and by where its member starts and ends: all but those picked up on the way start where the chunk
     /// does, and most end where it does.
     batches: HashMap<(u32, Revision, Revision), Option<Arc<Batch>>, foldhash::fast::RandomState>,
-    buffer_bytes: usize,
     pub(super) head: u64,
 }
 
 impl Dealt {
     pub(super) fn new(chunk: HistoryChunk, head: u64) -> Self {
-        let mut picks = Vec::with_capacity(chunk.wanted.groups_len());
-        for (at, groups) in (0_u32..).zip(chunk.wanted.groups()) {
-            picks.extend(groups.iter().map(|group| (*group, at)));
+        Self { chunk, whole: None, picks: OnceCell::new(), batches: HashMap::default(), head }
+    }
+
+    /// The groups that have rows in the chunk.
+    pub(super) fn groups(&self) -> Vec<u32> {
+        if let Some(GroupId(sole)) = self.chunk.wanted.sole_group() {
+            return vec![sole];
         }
-        picks.sort_unstable();
-        let buffer_bytes = chunk.events.iter().map(|event| event.record().encoded_len()).sum();
-        Self { chunk, whole: None, picks, batches: HashMap::default(), buffer_bytes, head }
+        let mut groups: Vec<u32> = self.picks().iter().map(|(group, _)| group.0).collect();
+        groups.dedup();
+        groups
+    }
+
+    fn picks(&self) -> &[(GroupId, u32)] {
+        self.picks.get_or_init(|| {
+            let mut picks = Vec::with_capacity(self.chunk.wanted.groups_len());
+            for (at, groups) in (0_u32..).zip(self.chunk.wanted.groups()) {
+                picks.extend(groups.iter().map(|group| (*group, at)));
+            }
+            picks.sort_unstable();
+            picks
+        })
     }
 
     /// The first row that was not read.
@@ -62,25 +77,23 @@ impl Dealt {
         built
     }
 
-    /// Whether all events are the group's, just as they are, and nobody has taken them yet. It looks into no record: those
-    /// were read on another thread, and each would be a miss.
+    /// Whether all events are the group's, just as they are, and nobody has taken them yet. It looks at no event but the
+    /// first and last: they were made on another thread, and each would be a miss.
     fn is_whole(&self, group: u32, from: Revision, to: Revision, options: GroupOptions) -> bool {
         let events = &self.chunk.events;
-        let of_group = |pick: Option<&(GroupId, u32)>| pick.is_some_and(|(of, _)| of.0 == group);
-        self.picks.len() == events.len()
-            && of_group(self.picks.first())
-            && of_group(self.picks.last())
+        self.chunk.wanted.sole_group() == Some(GroupId(group))
             && events.first().is_some_and(|first| from <= first.revision())
             && events.last().is_some_and(|last| last.revision() < to)
             && options.lag != LagPolicy::Conflate
             && options.filter == EventFilter::default()
-            && (options.prev_kv || events.iter().all(|event| event.prev().is_none()))
+            && (options.prev_kv || !self.chunk.has_prev)
     }
 
     fn take_whole(&mut self, to: Revision) -> Option<Arc<Batch>> {
         let events = std::mem::take(&mut self.chunk.events);
         let last_main = events.last()?.revision().main;
-        let batch = Batch::new(events, self.head).into_fragment(ends_inside(to, last_main));
+        let batch = Batch::charged(events, self.head, self.chunk.charge_bytes)
+            .into_fragment(ends_inside(to, last_main));
         self.whole = Some(Arc::new(batch));
         self.whole.clone()
     }
@@ -97,7 +110,7 @@ impl Dealt {
         let events: Vec<&Event> = self.rows_of(group).filter(is_owed).map(|(_, event)| event).collect();
         let last_main = events.last()?.revision().main;
         let bytes = events.iter().map(|event| event.record().encoded_len()).sum();
-        let batch = own(&events, options, self.head, pins_too_much(bytes, self.buffer_bytes));
+        let batch = own(&events, options, self.head, pins_too_much(bytes, self.chunk.record_bytes));
         let fragment = ends_inside(to, last_main);
         let stands_up_to = if fragment { to.main } else { to.main - 1 };
         let batch = if conflate { batch.into_conflated(from.main, stands_up_to) } else { batch };
@@ -106,8 +119,9 @@ impl Dealt {
 
     fn rows_of(&self, group: u32) -> impl Iterator<Item = (usize, &Event)> {
         let events = self.whole.as_ref().map_or(&self.chunk.events[..], |whole| whole.events());
-        let start = self.picks.partition_point(|(of, _)| of.0 < group);
-        let picks = self.picks[start..].iter().take_while(move |(of, _)| of.0 == group);
+        let picks = self.picks();
+        let start = picks.partition_point(|(of, _)| of.0 < group);
+        let picks = picks[start..].iter().take_while(move |(of, _)| of.0 == group);
         picks.map(move |(_, row)| (*row as usize, &events[*row as usize]))
     }
 }
