@@ -59,7 +59,7 @@ fn tell_history(mvcc: &Mvcc, from: u64) -> Result<(), MvccError> {
     let want = &mut |row: &watchful_mvcc::RowView<'_>| Want::Take { charge_bytes: row.encoded_len() };
     let limits = HistoryLimits::default();
     let chunk = mvcc.read_history(Revision::start_of(from), u64::MAX, &limits, want)?;
-    for row in chunk.into_rows(Into::into)? {
+    for row in chunk.into_rows(Into::into) {
         let what = match row.record.kind() {
             RecordKind::Put => "put",
             RecordKind::Tombstone => "deleted",

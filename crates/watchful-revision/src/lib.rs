@@ -59,8 +59,8 @@ pub use event::{Event, EventKind};
 pub use key_range::{EmptyRange, KeyRange, RangeShape, prefix_end};
 pub use key_value::{KeyValue, KeyValueRef, MalformedKeyValue};
 pub use record::{
-    Put, RECORD_FORMAT, RECORD_HEADER_LEN, Record, RecordError, RecordKind, RecordRef, TooLarge, encode_put,
-    encode_tombstone,
+    CopiedRecord, Put, RECORD_FORMAT, RECORD_HEADER_LEN, Record, RecordError, RecordKind, RecordRef,
+    TooLarge, encode_put, encode_tombstone,
 };
 pub use revision::{MalformedRevision, REVISION_LEN, Revision};
 

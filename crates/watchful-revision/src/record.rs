@@ -256,6 +256,60 @@ impl<'a> RecordRef<'a> {
             Err(damaged)
         }
     }
+
+    /// Checks every field, and appends the record to `buffer`. [`CopiedRecord::in_buffer`] then makes a [`Record`] of
+    /// it without checking it, or summing it up, a second time.
+    ///
+    /// # Errors
+    ///
+    /// As [`key_value`](Self::key_value).
+    pub fn copy_into(&self, buffer: &mut Vec<u8>) -> Result<CopiedRecord, RecordError> {
+        let fields = Fields::of(self)?;
+        let start = buffer.len();
+        buffer.extend_from_slice(self.bytes);
+        Ok(CopiedRecord { start, len: self.bytes.len(), fields })
+    }
+}
+
+/// A record that was checked and then copied into a buffer that holds others too: its place there.
+///
+/// ```
+/// use watchful_revision::{Put, RecordRef, Revision, encode_put};
+/// let (at, mut stored, mut buffer) = (Revision::start_of(2), Vec::new(), Vec::new());
+/// encode_put(at, &Put { key: b"a", value: b"1", create_revision: 2, version: 1, lease: 0 }, &mut stored)?;
+/// let copied = RecordRef::parse(at, &stored)?.copy_into(&mut buffer)?;
+/// assert_eq!(copied.in_buffer(&buffer.into()).value(), b"1");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopiedRecord {
+    start: usize,
+    len: usize,
+    fields: Fields,
+}
+
+impl CopiedRecord {
+    /// How many bytes the record has.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        self.len
+    }
+
+    /// The record, as a share of `buffer`: of what became of the buffer that it was copied into.
+    ///
+    /// # Panics
+    ///
+    /// When the buffer ends before the record does, because it is another one.
+    #[must_use]
+    pub fn in_buffer(self, buffer: &Bytes) -> Record {
+        let bytes = buffer.slice(self.start..self.start + self.len);
+        debug_assert_eq!(
+            RecordRef::parse(self.fields.revision, &bytes).and_then(|record| Fields::of(&record)),
+            Ok(self.fields),
+            "it is the buffer that the record was copied into"
+        );
+        Record { bytes, fields: self.fields }
+    }
 }
 
 /// The key is the message's first field, so its place is known without reading the others.
@@ -280,12 +334,38 @@ fn lease_of(record: &[u8]) -> LeaseId {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     bytes: Bytes,
+    fields: Fields,
+}
+
+/// What a record says, and where in it the rest is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fields {
     revision: Revision,
     create_revision: u64,
     version: u64,
     key_len: u32,
     value_len: u32,
     value_start: u32,
+}
+
+impl Fields {
+    fn of(record: &RecordRef<'_>) -> Result<Self, RecordError> {
+        let (view, bytes) = (record.key_value()?, record.bytes);
+        let damaged = |_| RecordError { revision: record.revision, damage: Damage::Content };
+        // A value that was left out is empty and has no place; any place will do for it.
+        let value_start = match view.value {
+            [] => bytes.len(),
+            value => value.as_ptr().addr() - bytes.as_ptr().addr(),
+        };
+        Ok(Self {
+            revision: record.revision,
+            create_revision: view.create_revision,
+            version: view.version,
+            key_len: u32::try_from(view.key.len()).map_err(damaged)?,
+            value_len: u32::try_from(view.value.len()).map_err(damaged)?,
+            value_start: u32::try_from(value_start).map_err(damaged)?,
+        })
+    }
 }
 
 impl Record {
@@ -295,29 +375,14 @@ impl Record {
     ///
     /// [`RecordError`] for anything that [`encode_put`] and [`encode_tombstone`] could not have written.
     pub fn parse(revision: Revision, bytes: Bytes) -> Result<Self, RecordError> {
-        let checked = RecordRef::parse(revision, &bytes)?;
-        let view = checked.key_value()?;
-        let damaged = |_| RecordError { revision, damage: Damage::Content };
-        // A value that was left out is empty and has no place; any place will do for it.
-        let value_start = match view.value {
-            [] => bytes.len(),
-            value => value.as_ptr().addr() - bytes.as_ptr().addr(),
-        };
-        Ok(Self {
-            revision,
-            create_revision: view.create_revision,
-            version: view.version,
-            key_len: u32::try_from(view.key.len()).map_err(damaged)?,
-            value_len: u32::try_from(view.value.len()).map_err(damaged)?,
-            value_start: u32::try_from(value_start).map_err(damaged)?,
-            bytes,
-        })
+        let fields = Fields::of(&RecordRef::parse(revision, &bytes)?)?;
+        Ok(Self { bytes, fields })
     }
 
     /// The revision of the change.
     #[must_use]
     pub fn revision(&self) -> Revision {
-        self.revision
+        self.fields.revision
     }
 
     /// Whether it is a put or a tombstone.
@@ -329,40 +394,40 @@ impl Record {
     /// The key.
     #[must_use]
     pub fn key(&self) -> &[u8] {
-        let start = RECORD_HEADER_LEN + 1 + encoded_len_varint(u64::from(self.key_len));
-        &self.bytes[start..start + self.key_len as usize]
+        let start = RECORD_HEADER_LEN + 1 + encoded_len_varint(u64::from(self.fields.key_len));
+        &self.bytes[start..start + self.fields.key_len as usize]
     }
 
     /// The value; empty in a tombstone.
     #[must_use]
     pub fn value(&self) -> &[u8] {
-        let start = self.value_start as usize;
-        &self.bytes[start..start + self.value_len as usize]
+        let start = self.fields.value_start as usize;
+        &self.bytes[start..start + self.fields.value_len as usize]
     }
 
     /// The value as a share of the record's buffer, without a copy.
     #[must_use]
     pub fn value_bytes(&self) -> Bytes {
-        let start = self.value_start as usize;
-        self.bytes.slice(start..start + self.value_len as usize)
+        let start = self.fields.value_start as usize;
+        self.bytes.slice(start..start + self.fields.value_len as usize)
     }
 
     /// The main revision that created the key; 0 in a tombstone.
     #[must_use]
     pub fn create_revision(&self) -> u64 {
-        self.create_revision
+        self.fields.create_revision
     }
 
     /// The main revision of this change.
     #[must_use]
     pub fn mod_revision(&self) -> u64 {
-        self.revision.main
+        self.fields.revision.main
     }
 
     /// 1 on create, one more on each change; 0 in a tombstone.
     #[must_use]
     pub fn version(&self) -> u64 {
-        self.version
+        self.fields.version
     }
 
     /// The lease the key is attached to; 0 for none.
@@ -394,9 +459,9 @@ impl Record {
     pub fn to_key_value(&self) -> KeyValue {
         KeyValue {
             key: self.bytes.slice_ref(self.key()),
-            create_revision: self.create_revision,
-            mod_revision: self.revision.main,
-            version: self.version,
+            create_revision: self.fields.create_revision,
+            mod_revision: self.fields.revision.main,
+            version: self.fields.version,
             value: self.value_bytes(),
             lease: self.lease(),
         }
@@ -416,12 +481,12 @@ impl fmt::Debug for Record {
             RecordKind::Tombstone => "Tombstone",
         };
         let mut out = f.debug_struct(name);
-        out.field("revision", &format_args!("{}", self.revision));
+        out.field("revision", &format_args!("{}", self.fields.revision));
         out.field("key", &format_args!("{}", self.key().escape_ascii()));
         if self.kind() == RecordKind::Put {
             out.field("value", &format_args!("{}", self.value().escape_ascii()))
-                .field("create_revision", &self.create_revision)
-                .field("version", &self.version)
+                .field("create_revision", &self.fields.create_revision)
+                .field("version", &self.fields.version)
                 .field("lease", &self.lease());
         }
         out.finish()

@@ -69,9 +69,15 @@ impl Eq for Encoding {}
 
 impl Batch {
     pub(crate) fn new(events: Vec<Event>, head: u64) -> Self {
+        let charge_bytes = events.iter().map(Event::charge_bytes).sum();
+        Self::charged(events, head, charge_bytes)
+    }
+
+    /// As [`Batch::new`], of events whose charges are known.
+    pub(crate) fn charged(events: Vec<Event>, head: u64, charge_bytes: usize) -> Self {
+        debug_assert_eq!(charge_bytes, events.iter().map(Event::charge_bytes).sum::<usize>());
         let first_revision = events.first().map_or(0, |event| event.revision().main);
         let last_revision = events.last().map_or(0, |event| event.revision().main);
-        let charge_bytes = events.iter().map(Event::charge_bytes).sum();
         let encoding = Encoding::default();
         let (fragment, conflated) = (false, false);
         Self { events, first_revision, last_revision, head, fragment, conflated, charge_bytes, encoding }

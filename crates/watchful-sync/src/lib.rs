@@ -86,7 +86,7 @@ mod id_map;
 mod slab;
 
 pub use engine::{Engine, EngineSettings, Gauges, Standings, WatcherStanding, WatcherStatus, Work};
-pub use history::{HistoryChunk, HistoryFailure, Matcher, Matches, ReadRequest, ScanId};
+pub use history::{HistoryChunk, HistoryFailure, Matcher, Matches, ReadRequest, ScanId, WantedRows};
 pub use item::{Batch, End, Item, Published, Refusal};
 pub use key_ranges::KeyRanges;
 pub use spec::{EventFilter, LagPolicy, WatchSpec};

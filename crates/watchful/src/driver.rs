@@ -14,6 +14,7 @@ use watchful_sync::{Engine, EngineSettings, Item, Published, ReadRequest, Stream
 use crate::Clock;
 use crate::feed::{Command, Feed, Intake};
 use crate::outbox::Outbox;
+use crate::patience::Patience;
 
 pub(crate) struct Driver {
     engine: Engine,
@@ -53,9 +54,11 @@ impl Driver {
 
     /// Runs until the feed is closed. Receivers then find their outboxes closed.
     pub(crate) fn run(mut self) {
+        let patience = Patience::default();
         loop {
             let sleep = self.clock.sleep_until(self.next_progress);
-            let intake = self.feed.wait(self.engine.is_idle(), sleep.filter(|_| !self.engine.is_idle()));
+            let idle = self.engine.is_idle();
+            let intake = self.feed.wait(idle, sleep.filter(|_| !idle), &patience);
             let closed = intake.closed;
             self.take(intake);
             self.tick();

@@ -17,6 +17,7 @@ use watchful_sync::{Gauges, HistoryChunk, HistoryFailure, WatchId, WatchSpec, Wa
 
 use crate::Error;
 use crate::outbox::Outbox;
+use crate::patience::Patience;
 use crate::promise::Promise;
 
 /// What somebody wants of the driver.
@@ -61,6 +62,8 @@ pub(crate) struct Feed {
     queue_bytes_max: usize,
     state: Mutex<State>,
     signal: Condvar,
+    /// Whether there is something for the driver in `state`, for a look without the lock.
+    news: AtomicBool,
 }
 
 #[derive(Default)]
@@ -144,6 +147,7 @@ impl Feed {
     }
 
     fn wake(&self, state: &mut State) {
+        self.news.store(true, Ordering::Release);
         if std::mem::replace(&mut state.asleep, false) {
             self.signal.notify_one();
         }
@@ -151,7 +155,11 @@ impl Feed {
 
     /// Waits until there is something, or `sleep` is over. `idle` says that nobody watches: then the writer need not
     /// queue anything, unless a command came in meanwhile.
-    pub(crate) fn wait(&self, idle: bool, sleep: Option<Duration>) -> Intake {
+    pub(crate) fn wait(&self, idle: bool, sleep: Option<Duration>, patience: &Patience) -> Intake {
+        // Where nobody watches, what the writer does is no news.
+        if !idle {
+            patience.look(|| self.news.load(Ordering::Acquire));
+        }
         let mut state = self.state.lock();
         let quiet = |state: &State| {
             state.batches.is_empty() && state.commands.is_empty() && !state.closed && !state.turned
@@ -171,6 +179,7 @@ impl Feed {
             // Somebody may be the first to watch, and what was published before that did not come through the queue.
             state.published = self.published.load(Ordering::SeqCst);
         }
+        self.news.store(false, Ordering::Relaxed);
         let (compacted, published) = (self.compacted.load(Ordering::SeqCst), state.published);
         state.turned = false;
         state.bytes = 0;

@@ -102,6 +102,8 @@ mod reader;
 
 mod outbox;
 
+mod patience;
+
 mod budget;
 
 mod promise;

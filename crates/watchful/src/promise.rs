@@ -3,12 +3,16 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+
+use crate::patience::Patience;
 
 /// The end that gives the value. Dropped without giving one, the other end learns that too.
 #[derive(Debug)]
@@ -92,47 +96,95 @@ impl<T> Future for Reply<T> {
     }
 }
 
-struct Unpark(Thread);
+struct Unpark {
+    thread: Thread,
+    /// For a look by a thread that has not parked yet.
+    woken: AtomicBool,
+}
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        // In this order: a thread that is looking then finds that it need not park, and nobody asks the system for anything.
+        self.thread.unpark();
+        self.woken.store(true, Ordering::Release);
     }
 }
 
-/// A waker that unparks this thread. Made once a thread: a blocking put must not allocate it each time.
-fn thread_waker() -> Waker {
-    thread_local! {
-        static WAKER: Waker = Arc::new(Unpark(thread::current())).into();
+/// This thread's own way to wait. Made once a thread: a blocking put must not allocate it each time.
+#[derive(Clone)]
+struct Waiting {
+    unpark: Arc<Unpark>,
+    waker: Waker,
+    patience: Rc<Patience>,
+}
+
+impl Waiting {
+    fn of_this_thread() -> Self {
+        thread_local! {
+            static WAITING: Waiting = Waiting::new();
+        }
+        WAITING.with(Self::clone)
     }
-    WAKER.with(Waker::clone)
+
+    fn new() -> Self {
+        let unpark = Arc::new(Unpark { thread: thread::current(), woken: AtomicBool::new(false) });
+        Self { waker: Arc::clone(&unpark).into(), unpark, patience: Rc::default() }
+    }
+
+    fn poll<T>(&self, poll: &mut impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        self.unpark.woken.store(false, Ordering::Relaxed);
+        poll(&mut Context::from_waker(&self.waker))
+    }
+
+    /// Looks whether a wake comes before it is worth parking. Where one came the next park ends at once.
+    fn look(&self) {
+        self.patience.look(|| self.unpark.woken.load(Ordering::Acquire));
+    }
 }
 
 /// Polls on this thread until there is something, parked in between.
 pub(crate) fn block_on<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
-    let waker = thread_waker();
+    let waiting = Waiting::of_this_thread();
     loop {
-        if let Poll::Ready(value) = poll(&mut Context::from_waker(&waker)) {
+        if let Poll::Ready(value) = waiting.poll(&mut poll) {
             return value;
         }
         thread::park();
     }
 }
 
-/// As [`block_on`], for at most `timeout`.
+/// As [`block_on`], for what may well come before a park would be over: it looks for it first.
+pub(crate) fn block_on_soon<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
+    let waiting = Waiting::of_this_thread();
+    loop {
+        if let Poll::Ready(value) = waiting.poll(&mut poll) {
+            return value;
+        }
+        waiting.look();
+        thread::park();
+    }
+}
+
+/// As [`block_on_soon`], for at most `timeout`.
 pub(crate) fn block_on_for<T>(
     timeout: Duration,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
 ) -> Option<T> {
-    let (waker, deadline) = (thread_waker(), Instant::now().checked_add(timeout));
+    let (waiting, deadline) = (Waiting::of_this_thread(), Instant::now().checked_add(timeout));
     loop {
-        if let Poll::Ready(value) = poll(&mut Context::from_waker(&waker)) {
+        if let Poll::Ready(value) = waiting.poll(&mut poll) {
             return Some(value);
         }
         match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
             Some(Duration::ZERO) => return None,
-            Some(left) => thread::park_timeout(left),
-            None => thread::park(),
+            Some(left) => {
+                waiting.look();
+                thread::park_timeout(left);
+            }
+            None => {
+                waiting.look();
+                thread::park();
+            }
         }
     }
 }

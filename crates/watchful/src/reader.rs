@@ -3,17 +3,22 @@
 //! One read is one short transaction. Each row is matched on its key before its value is touched; what matched is copied
 //! once, into one buffer that all its watchers share, charged to the store-wide budget.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use watchful_mvcc::{HistoryLimits, Mvcc, MvccError, RowView, Want};
+use watchful_mvcc::{HistoryLimits, HistoryRow, Mvcc, MvccError, RowView, Want};
 use watchful_revision::{Event, EventKind, RecordKind, Revision};
-use watchful_sync::{HistoryChunk, HistoryFailure, Matches, ReadRequest, ScanId};
+use watchful_sync::{HistoryChunk, HistoryFailure, Matches, ReadRequest, ScanId, WantedRows};
 
 use crate::budget::Budget;
 use crate::feed::{Command, Feed};
+
+/// How long buffers are kept for reads to come.
+const SPARES_KEPT: Duration = Duration::from_secs(1);
 
 /// What an event is charged beside its record, so that the read stops where the engine's count will.
 const EVENT_OVERHEAD: usize = Event::OVERHEAD_BYTES;
@@ -37,11 +42,22 @@ impl Reader {
     /// Answers requests until the driver is gone.
     pub(crate) fn run(self, requests: &Receiver<ReadRequest>) {
         give_way();
-        for request in requests {
+        while let Some(request) = self.next(requests) {
             let answer = self.read(&request).map_err(|error| failure(request.scan, &error));
             if !self.feed.command(Command::History(answer)) {
                 return;
             }
+        }
+    }
+
+    /// The next request. None once the driver is gone.
+    fn next(&self, requests: &Receiver<ReadRequest>) -> Option<ReadRequest> {
+        match requests.recv_timeout(SPARES_KEPT) {
+            Err(RecvTimeoutError::Timeout) => {
+                self.budget.forget_spares();
+                requests.recv().ok()
+            }
+            answer => answer.ok(),
         }
     }
 
@@ -50,51 +66,45 @@ impl Reader {
             .with_bytes_max(request.bytes_max)
             .with_revisions_max(request.revisions_max);
         // Whose each taken row is; the last may turn out not to have been taken.
-        let mut wanted: Vec<Matches> = Vec::new();
+        let mut wanted = WantedRows::default();
         let mut matches = Matches::default();
-        let found = self.mvcc.read_history(request.from, request.to, &limits, &mut |row| {
-            request.matcher.match_into(row.key(), event_kind(row), &mut matches);
-            let want = self.want(row, &matches, request.to);
-            if !matches!(want, Want::Skip) {
-                wanted.push(matches.clone());
-            }
-            want
-        })?;
+        let found = self.mvcc.read_history_into(
+            self.budget.buffer(),
+            request.from,
+            request.to,
+            &limits,
+            &mut |row| {
+                request.matcher.match_into(row.key(), event_kind(row), &mut matches);
+                if matches.is_empty() {
+                    return Want::Skip;
+                }
+                let superseded = matches.wants_superseded()
+                    && self.mvcc.is_superseded(row.key(), row.revision(), request.to);
+                if superseded && matches.is_conflated() && event_kind(row) == EventKind::Put {
+                    return Want::Skip;
+                }
+                wanted.note(superseded, &matches);
+                want(row, &matches)
+            },
+        )?;
         self.count(found.rows_read, found.revisions_read);
         let next = found.next;
-        let mut rows_alone = false;
-        let rows = found.into_rows(|bytes| match self.budget.share(bytes) {
-            Ok(shared) => shared,
-            Err(bytes) => {
-                rows_alone = true;
+        let rows_alone = Cell::new(false);
+        let rows = found.into_rows(|bytes| {
+            self.budget.share(self.budget.fitted(bytes)).unwrap_or_else(|bytes| {
+                rows_alone.set(true);
                 Bytes::from(bytes)
-            }
-        })?;
-        let mut chunk = HistoryChunk::empty(request.scan, next);
-        for (row, matches) in rows.into_iter().zip(&wanted) {
-            let superseded = matches.wants_superseded()
-                && self.mvcc.is_superseded(row.record.key(), row.record.revision(), request.to);
-            let event = Event::new(row.record, row.prev);
-            let event = if rows_alone { event.copy_out() } else { event };
-            chunk.push(event, superseded, matches);
-        }
+            })
+        });
+        let event = |row: HistoryRow| Event::new(row.record, row.prev);
+        let events = if rows_alone.get() {
+            rows.map(|row| event(row).copy_out()).collect()
+        } else {
+            rows.map(event).collect()
+        };
+        let mut chunk = HistoryChunk::of(request.scan, next, wanted, events);
         leave_out_a_part(&mut chunk, request.from, next);
         Ok(chunk)
-    }
-
-    fn want(&self, row: &RowView<'_>, matches: &Matches, to: u64) -> Want {
-        if matches.is_empty() || self.is_conflated_away(row, matches, to) {
-            return Want::Skip;
-        }
-        let charge_bytes = (row.encoded_len() + EVENT_OVERHEAD) * matches.len();
-        if matches.wants_prev() { Want::TakeWithPrev { charge_bytes } } else { Want::Take { charge_bytes } }
-    }
-
-    /// Only conflating watchers want the row, and its key has a newer one.
-    fn is_conflated_away(&self, row: &RowView<'_>, matches: &Matches, to: u64) -> bool {
-        matches.is_conflated()
-            && event_kind(row) == EventKind::Put
-            && self.mvcc.is_superseded(row.key(), row.revision(), to)
     }
 
     fn count(&self, rows: u64, revisions: u64) {
@@ -113,6 +123,11 @@ const NICENESS: i32 = 10;
 fn give_way() {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::setpriority_process(None, NICENESS);
+}
+
+fn want(row: &RowView<'_>, matches: &Matches) -> Want {
+    let charge_bytes = (row.encoded_len() + EVENT_OVERHEAD) * matches.len();
+    if matches.wants_prev() { Want::TakeWithPrev { charge_bytes } } else { Want::Take { charge_bytes } }
 }
 
 /// A chunk that stopped for its bytes inside a revision that is not its first leaves that revision whole to the next.

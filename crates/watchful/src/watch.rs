@@ -18,7 +18,7 @@ use watchful_sync::{
 
 use crate::feed::{Command, Feed};
 use crate::outbox::Outbox;
-use crate::promise::{Reply, block_on, block_on_for, promise};
+use crate::promise::{Reply, block_on_for, block_on_soon, promise};
 use crate::token::{ResumeToken, StoreName};
 use crate::{Error, View};
 
@@ -274,7 +274,7 @@ impl Watch {
 
     /// Waits for the next update on this thread.
     pub fn wait_next(&mut self) -> Option<Result<Update, End>> {
-        block_on(|cx| self.poll_update(cx))
+        block_on_soon(|cx| self.poll_update(cx))
     }
 
     /// Waits for the next update on this thread, at most so long. `Err(Elapsed)` when nothing came.
@@ -439,7 +439,7 @@ impl WatchStream {
 
     /// Waits for the next item on this thread.
     pub fn wait_next(&mut self) -> Option<Item> {
-        block_on(|cx| self.control.receiver.poll_item(cx))
+        block_on_soon(|cx| self.control.receiver.poll_item(cx))
     }
 
     /// Waits for the next item on this thread, at most so long.

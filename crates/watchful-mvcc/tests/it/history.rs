@@ -11,8 +11,8 @@ fn take_all(store: &Store, from: Revision, limits: HistoryLimits) -> HistoryChun
 }
 
 fn told(chunk: HistoryChunk) -> Vec<String> {
-    let rows = chunk.into_rows(Into::into).unwrap();
-    rows.iter().map(|row| format!("{} {}", row.record.revision(), row.record.key().escape_ascii())).collect()
+    let rows = chunk.into_rows(Into::into);
+    rows.map(|row| format!("{} {}", row.record.revision(), row.record.key().escape_ascii())).collect()
 }
 
 #[test]

@@ -106,7 +106,7 @@ pub(crate) fn read_all(mvcc: &Mvcc, from: u64, limits: &HistoryLimits) -> Result
         })?;
         assert!(chunk.next > next, "a chunk always moves on");
         next = chunk.next;
-        rows.extend(chunk.into_rows(Into::into)?);
+        rows.extend(chunk.into_rows(Into::into));
     }
     Ok(rows)
 }

@@ -37,8 +37,8 @@ impl Engine {
     pub(super) fn take_history(&mut self, answer: Result<HistoryChunk, HistoryFailure>) {
         match answer {
             Ok(chunk) => match chunk.scan {
-                ScanId::Head => self.head_came(&chunk),
-                ScanId::Shared(scan) => self.chunk_came(scan, &chunk),
+                ScanId::Head => self.head_came(chunk),
+                ScanId::Shared(scan) => self.chunk_came(scan, chunk),
             },
             Err(HistoryFailure::Compacted { scan, compact_revision }) => {
                 self.give_up_read(scan, |next| {
@@ -55,12 +55,13 @@ impl Engine {
         }
     }
 
-    fn chunk_came(&mut self, name: u32, chunk: &HistoryChunk) {
+    fn chunk_came(&mut self, name: u32, chunk: HistoryChunk) {
         let Some((out, riders)) = self.scans.get_mut(name).and_then(|scan| scan.come_back()) else { return };
         self.release(&out.reserved);
+        let next = chunk.next;
         let mut dealt = Dealt::new(chunk, self.head);
         self.deal_all(&riders, name, &mut dealt);
-        if chunk.next.main > out.to && self.hand_over(name, out.to) {
+        if next.main > out.to && self.hand_over(name, out.to) {
             for &member in &riders {
                 if let Some(cursor) = self.riding_cursor(member, name) {
                     debug_assert!(!cursor.open, "a chunk that ends at the head ends whole revisions");
@@ -68,21 +69,21 @@ impl Engine {
                 }
             }
         }
-        self.dismount(name, &riders, chunk.next);
+        self.dismount(name, &riders, next);
     }
 
     /// Deals the chunk to all who still ride. Where one member comes to the place of another of its group on its stream,
     /// the two become one. So a stream is given each row once a group, and never more than was kept for the chunk.
-    fn deal_all(&mut self, riders: &[u32], scan: u32, dealt: &mut Dealt<'_>) {
+    fn deal_all(&mut self, riders: &[u32], scan: u32, dealt: &mut Dealt) {
         let mut seats: Vec<Seat> = riders.iter().filter_map(|&member| self.seat(member, scan)).collect();
         seats.sort_unstable();
         for at in 0..seats.len() {
             let (seat, after) = (seats[at], at + 1);
             let beside = seats[after..].iter().take_while(|other| other.is_beside(&seat));
             let meets = beside.map(|other| other.next).find(|next| *next > seat.next);
-            let to = meets.map_or(dealt.chunk.next, |next| next.min(dealt.chunk.next));
+            let to = meets.map_or(dealt.next(), |next| next.min(dealt.next()));
             self.deal(seat.member, scan, to, dealt);
-            if to < dealt.chunk.next {
+            if to < dealt.next() {
                 self.join_ride(seat, scan, to, &mut seats[after..]);
             }
         }
@@ -111,9 +112,9 @@ impl Engine {
 
     /// Gives one rider its rows of the chunk up to `to`, and moves its cursor there. One that the chunk did not reach
     /// keeps its place.
-    fn deal(&mut self, member: u32, scan: u32, to: Revision, dealt: &mut Dealt<'_>) {
+    fn deal(&mut self, member: u32, scan: u32, to: Revision, dealt: &mut Dealt) {
         let Some(cursor) = self.riding_cursor(member, scan) else { return };
-        if cursor.next >= dealt.chunk.next {
+        if cursor.next >= dealt.next() {
             return self.owe(member, cursor);
         }
         let Some((group, options)) = self.group_of(member) else { return };
@@ -179,29 +180,29 @@ impl Engine {
     }
 
     /// The head's own scan came back: all synced members share its rows, and the head moves to its end.
-    fn head_came(&mut self, chunk: &HistoryChunk) {
+    fn head_came(&mut self, chunk: HistoryChunk) {
         let Some(read) = self.head_read.take() else { return };
         let from = self.head_next();
-        if read.stale || chunk.next <= from {
+        let next = chunk.next;
+        if read.stale || next <= from {
             return;
         }
         // Where the chunk ends inside a revision, its events are of that one: no batch is told before its events.
-        let newest = if chunk.next.sub > 0 { chunk.next.main } else { chunk.next.main.saturating_sub(1) };
+        let newest = if next.sub > 0 { next.main } else { next.main.saturating_sub(1) };
         let mut dealt = Dealt::new(chunk, newest.max(self.head));
         for member in self.synced_of_interest(&dealt, from) {
             self.deal_head(member, from, &mut dealt);
         }
-        self.head_sub = chunk.next.sub;
-        self.advance_head(chunk.next.main - 1);
+        self.head_sub = next.sub;
+        self.advance_head(next.main - 1);
     }
 
     /// Synced members of groups that have rows in the chunk; where the head stood inside a revision, also those that
     /// were sent a part of it.
-    fn synced_of_interest(&self, dealt: &Dealt<'_>, from: Revision) -> Vec<u32> {
+    fn synced_of_interest(&self, dealt: &Dealt, from: Revision) -> Vec<u32> {
         let is_synced =
             |member: &u32| self.members.get(*member).is_some_and(|member| member.standing.is_synced());
-        let mut groups: Vec<u32> = dealt.picks.iter().map(|(group, _)| group.0).collect();
-        groups.dedup();
+        let groups = dealt.groups();
         let of_groups =
             groups.iter().filter_map(|group| self.groups.get(*group)).flat_map(|group| group.members());
         let mut members: Vec<u32> = of_groups.filter(is_synced).collect();
@@ -216,12 +217,12 @@ impl Engine {
         members
     }
 
-    fn deal_head(&mut self, member: u32, from: Revision, dealt: &mut Dealt<'_>) {
+    fn deal_head(&mut self, member: u32, from: Revision, dealt: &mut Dealt) {
         let Some(this) = self.members.get(member) else { return };
         let (stream, Standing::Synced { open, .. }) = (this.stream, this.standing) else { return };
         let Some((group, options)) = self.group_of(member) else { return };
         // The chunk was matched while groups may have come and gone under the same name.
-        let to = dealt.chunk.next;
+        let to = dealt.next();
         let batch = dealt.batch(group, from, to, options).filter(|batch| self.is_of_group(group, batch));
         let cursor = Cursor { next: from, open };
         let bytes = batch.as_ref().map_or(0, |batch| batch.charge_bytes());

@@ -1,6 +1,7 @@
 //! A chunk's rows by group, and the batches that are built of them: once a group, and once more only for a member that
-//! is owed less of the chunk than the others.
+//! is owed less of the chunk than the others. A batch that is the whole chunk is built of the chunk's own events.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -9,31 +10,51 @@ use watchful_watcher_index::GroupId;
 
 use super::live::{own, pins_too_much};
 use super::members::Cursor;
-use crate::spec::{GroupOptions, LagPolicy};
+use crate::spec::{EventFilter, GroupOptions, LagPolicy};
 use crate::{Batch, HistoryChunk};
 
 /// A chunk's rows by group, and the batches that were built of them.
-pub(super) struct Dealt<'a> {
-    pub(super) chunk: &'a HistoryChunk,
-    /// Group and row, sorted.
-    pub(super) picks: Vec<(GroupId, u32)>,
+pub(super) struct Dealt {
+    chunk: HistoryChunk,
+    /// What became of the chunk's events, once somebody was owed all of them.
+    whole: Option<Arc<Batch>>,
+    /// Group and row, sorted; made once somebody asks.
+    picks: OnceCell<Vec<(GroupId, u32)>>,
     /// By group, and by where its member starts and ends: all but those picked up on the way start where the chunk
     /// does, and most end where it does.
     batches: HashMap<(u32, Revision, Revision), Option<Arc<Batch>>, foldhash::fast::RandomState>,
-    buffer_bytes: usize,
     pub(super) head: u64,
 }
 
-impl<'a> Dealt<'a> {
-    pub(super) fn new(chunk: &'a HistoryChunk, head: u64) -> Self {
-        let (mut picks, mut start) = (Vec::with_capacity(chunk.groups.len()), 0);
-        for (at, row) in (0_u32..).zip(&chunk.rows) {
-            picks.extend(chunk.groups[start..row.groups_end].iter().map(|group| (*group, at)));
-            start = row.groups_end;
+impl Dealt {
+    pub(super) fn new(chunk: HistoryChunk, head: u64) -> Self {
+        Self { chunk, whole: None, picks: OnceCell::new(), batches: HashMap::default(), head }
+    }
+
+    /// The groups that have rows in the chunk.
+    pub(super) fn groups(&self) -> Vec<u32> {
+        if let Some(GroupId(sole)) = self.chunk.wanted.sole_group() {
+            return vec![sole];
         }
-        picks.sort_unstable();
-        let buffer_bytes = chunk.rows.iter().map(|row| row.event.record().encoded_len()).sum();
-        Self { chunk, picks, batches: HashMap::default(), buffer_bytes, head }
+        let mut groups: Vec<u32> = self.picks().iter().map(|(group, _)| group.0).collect();
+        groups.dedup();
+        groups
+    }
+
+    fn picks(&self) -> &[(GroupId, u32)] {
+        self.picks.get_or_init(|| {
+            let mut picks = Vec::with_capacity(self.chunk.wanted.groups_len());
+            for (at, groups) in (0_u32..).zip(self.chunk.wanted.groups()) {
+                picks.extend(groups.iter().map(|group| (*group, at)));
+            }
+            picks.sort_unstable();
+            picks
+        })
+    }
+
+    /// The first row that was not read.
+    pub(super) fn next(&self) -> Revision {
+        self.chunk.next
     }
 
     /// What a member of the group that is owed `from` gets of the chunk, up to and without `to`.
@@ -47,35 +68,67 @@ impl<'a> Dealt<'a> {
         if let Some(built) = self.batches.get(&(group, from, to)) {
             return built.clone();
         }
-        let built = self.build(group, from, to, options).map(Arc::new);
+        let built = if self.is_whole(group, from, to, options) {
+            self.take_whole(to)
+        } else {
+            self.build(group, from, to, options).map(Arc::new)
+        };
         self.batches.insert((group, from, to), built.clone());
         built
     }
 
+    /// Whether all events are the group's, just as they are, and nobody has taken them yet. It looks at no event but the
+    /// first and last: they were made on another thread, and each would be a miss.
+    fn is_whole(&self, group: u32, from: Revision, to: Revision, options: GroupOptions) -> bool {
+        let events = &self.chunk.events;
+        self.chunk.wanted.sole_group() == Some(GroupId(group))
+            && events.first().is_some_and(|first| from <= first.revision())
+            && events.last().is_some_and(|last| last.revision() < to)
+            && options.lag != LagPolicy::Conflate
+            && options.filter == EventFilter::default()
+            && (options.prev_kv || !self.chunk.has_prev)
+    }
+
+    fn take_whole(&mut self, to: Revision) -> Option<Arc<Batch>> {
+        let events = std::mem::take(&mut self.chunk.events);
+        let last_main = events.last()?.revision().main;
+        let batch = Batch::charged(events, self.head, self.chunk.charge_bytes)
+            .into_fragment(ends_inside(to, last_main));
+        self.whole = Some(Arc::new(batch));
+        self.whole.clone()
+    }
+
     fn build(&self, group: u32, from: Revision, to: Revision, options: GroupOptions) -> Option<Batch> {
         let conflate = options.lag == LagPolicy::Conflate;
-        let events: Vec<&Event> = self
-            .rows_of(group)
-            .filter(|row| {
-                (from..to).contains(&row.event.revision()) && options.filter.takes(row.event.kind())
-            })
-            .filter(|row| !(conflate && row.superseded && row.event.kind() == EventKind::Put))
-            .map(|row| &row.event)
-            .collect();
+        let takes_all = options.filter == EventFilter::default();
+        let is_owed = |(at, event): &(usize, &Event)| {
+            let left_out = conflate && self.chunk.wanted.is_superseded(*at) && event.kind() == EventKind::Put;
+            (from..to).contains(&event.revision())
+                && (takes_all || options.filter.takes(event.kind()))
+                && !left_out
+        };
+        let events: Vec<&Event> = self.rows_of(group).filter(is_owed).map(|(_, event)| event).collect();
         let last_main = events.last()?.revision().main;
         let bytes = events.iter().map(|event| event.record().encoded_len()).sum();
-        let batch = own(&events, options, self.head, pins_too_much(bytes, self.buffer_bytes));
-        let fragment = to.sub > 0 && last_main == to.main;
+        let batch = own(&events, options, self.head, pins_too_much(bytes, self.chunk.record_bytes));
+        let fragment = ends_inside(to, last_main);
         let stands_up_to = if fragment { to.main } else { to.main - 1 };
         let batch = if conflate { batch.into_conflated(from.main, stands_up_to) } else { batch };
         Some(batch.into_fragment(fragment))
     }
 
-    fn rows_of(&self, group: u32) -> impl Iterator<Item = &'a crate::history::HistoryRow> + '_ {
-        let start = self.picks.partition_point(|(of, _)| of.0 < group);
-        let picks = self.picks[start..].iter().take_while(move |(of, _)| of.0 == group);
-        picks.map(|(_, row)| &self.chunk.rows[*row as usize])
+    fn rows_of(&self, group: u32) -> impl Iterator<Item = (usize, &Event)> {
+        let events = self.whole.as_ref().map_or(&self.chunk.events[..], |whole| whole.events());
+        let picks = self.picks();
+        let start = picks.partition_point(|(of, _)| of.0 < group);
+        let picks = picks[start..].iter().take_while(move |(of, _)| of.0 == group);
+        picks.map(move |(_, row)| (*row as usize, &events[*row as usize]))
     }
+}
+
+/// Whether what was read up to `to` ends inside the revision of its last event.
+fn ends_inside(to: Revision, last_main: u64) -> bool {
+    to.sub > 0 && last_main == to.main
 }
 
 impl Cursor {
