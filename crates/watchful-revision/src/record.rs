@@ -14,9 +14,10 @@
 
 use std::fmt;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use prost::encoding::{encode_varint, encoded_len_varint};
 
+use crate::key_value::{TAG_CREATE_REVISION, TAG_KEY, TAG_LEASE, TAG_MOD_REVISION, TAG_VALUE, TAG_VERSION};
 use crate::{KeyValue, KeyValueRef, LeaseId, MalformedKeyValue, Revision};
 
 /// The format of the records this crate writes. A record of another format is refused by name.
@@ -96,14 +97,6 @@ pub fn encode_tombstone(revision: Revision, key: &[u8], out: &mut Vec<u8>) -> Re
     seal(revision, &mut out[start..]);
     Ok(())
 }
-
-// Each tag fits one byte: field number, then wire type (0 a number, 2 bytes with their length).
-const TAG_KEY: u8 = 1 << 3 | 2;
-const TAG_CREATE_REVISION: u8 = 2 << 3;
-const TAG_MOD_REVISION: u8 = 3 << 3;
-const TAG_VERSION: u8 = 4 << 3;
-const TAG_VALUE: u8 = 5 << 3 | 2;
-const TAG_LEASE: u8 = 6 << 3;
 
 fn check_len(bytes: usize) -> Result<(), TooLarge> {
     if bytes > CONTENT_LEN_MAX { Err(TooLarge { bytes }) } else { Ok(()) }
@@ -250,7 +243,9 @@ impl<'a> RecordRef<'a> {
         let damaged = RecordError { revision: self.revision, damage: Damage::Content };
         let view = KeyValueRef::parse(&self.bytes[RECORD_HEADER_LEN..])
             .map_err(|MalformedKeyValue| damaged.clone())?;
-        if view.mod_revision == self.revision.main && view.lease == self.lease() && view.key == self.key() {
+        // Nearly always the key is in one place, and then it need not be looked at.
+        let is_same_key = std::ptr::eq(view.key, self.key()) || view.key == self.key();
+        if view.mod_revision == self.revision.main && view.lease == self.lease() && is_same_key {
             Ok(view)
         } else {
             Err(damaged)
@@ -387,6 +382,13 @@ impl Record {
     #[must_use]
     pub fn key_value_bytes(&self) -> Bytes {
         self.bytes.slice(RECORD_HEADER_LEN..)
+    }
+
+    /// The key-value message, as it goes over the wire, in place of the record.
+    #[must_use]
+    pub fn into_key_value_bytes(mut self) -> Bytes {
+        self.bytes.advance(RECORD_HEADER_LEN);
+        self.bytes
     }
 
     /// The message with all its fields; key and value share the record's buffer.
