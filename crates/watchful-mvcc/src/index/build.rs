@@ -239,7 +239,7 @@ impl Key {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the upper half of the number")]
+/// The upper half: the hash is as good in every bit, and the table needs no more of them.
 fn half(hash: u64) -> u32 {
     (hash >> 32) as u32
 }
