@@ -42,7 +42,6 @@ impl<'a> KeyValueRef<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, MalformedKeyValue> {
         let mut reader = Reader { rest: bytes };
         let mut view = Self::default();
-        reader.in_order(&mut view)?;
         while !reader.rest.is_empty() {
             let (field, wire) = reader.tag()?;
             match (field, wire) {
@@ -59,14 +58,6 @@ impl<'a> KeyValueRef<'a> {
         Ok(view)
     }
 }
-
-// Each tag fits one byte: field number, then wire type (0 a number, 2 bytes with their length).
-pub(crate) const TAG_KEY: u8 = 1 << 3 | 2;
-pub(crate) const TAG_CREATE_REVISION: u8 = 2 << 3;
-pub(crate) const TAG_MOD_REVISION: u8 = 3 << 3;
-pub(crate) const TAG_VERSION: u8 = 4 << 3;
-pub(crate) const TAG_VALUE: u8 = 5 << 3 | 2;
-pub(crate) const TAG_LEASE: u8 = 6 << 3;
 
 /// How deep groups may nest in a field that is passed over: prost's own recursion limit.
 const SKIP_DEPTH_MAX: u32 = 100;
@@ -109,41 +100,6 @@ impl<'a> Reader<'a> {
             }
         }
         Err(MalformedKeyValue)
-    }
-
-    /// Reads the fields that come as a store writes them: each at most once, in the order of their numbers. That is nearly
-    /// always all of them, and it is read without asking of each which it is. Whatever else there is, is left.
-    fn in_order(&mut self, view: &mut KeyValueRef<'a>) -> Result<(), MalformedKeyValue> {
-        if self.comes(TAG_KEY) {
-            view.key = self.bytes()?;
-        }
-        if self.comes(TAG_CREATE_REVISION) {
-            view.create_revision = self.varint()?;
-        }
-        if self.comes(TAG_MOD_REVISION) {
-            view.mod_revision = self.varint()?;
-        }
-        if self.comes(TAG_VERSION) {
-            view.version = self.varint()?;
-        }
-        if self.comes(TAG_VALUE) {
-            view.value = self.bytes()?;
-        }
-        if self.comes(TAG_LEASE) {
-            view.lease = self.varint()?.cast_signed();
-        }
-        Ok(())
-    }
-
-    /// Passes over a tag, if it comes next.
-    fn comes(&mut self, tag: u8) -> bool {
-        match self.rest.split_first() {
-            Some((first, rest)) if *first == tag => {
-                self.rest = rest;
-                true
-            }
-            _ => false,
-        }
     }
 
     fn tag(&mut self) -> Result<(u32, Wire), MalformedKeyValue> {

@@ -17,7 +17,6 @@ use std::fmt;
 use bytes::{Buf, Bytes};
 use prost::encoding::{encode_varint, encoded_len_varint};
 
-use crate::key_value::{TAG_CREATE_REVISION, TAG_KEY, TAG_LEASE, TAG_MOD_REVISION, TAG_VALUE, TAG_VERSION};
 use crate::{KeyValue, KeyValueRef, LeaseId, MalformedKeyValue, Revision};
 
 /// The format of the records this crate writes. A record of another format is refused by name.
@@ -97,6 +96,14 @@ pub fn encode_tombstone(revision: Revision, key: &[u8], out: &mut Vec<u8>) -> Re
     seal(revision, &mut out[start..]);
     Ok(())
 }
+
+// Each tag fits one byte: field number, then wire type (0 a number, 2 bytes with their length).
+const TAG_KEY: u8 = 1 << 3 | 2;
+const TAG_CREATE_REVISION: u8 = 2 << 3;
+const TAG_MOD_REVISION: u8 = 3 << 3;
+const TAG_VERSION: u8 = 4 << 3;
+const TAG_VALUE: u8 = 5 << 3 | 2;
+const TAG_LEASE: u8 = 6 << 3;
 
 fn check_len(bytes: usize) -> Result<(), TooLarge> {
     if bytes > CONTENT_LEN_MAX { Err(TooLarge { bytes }) } else { Ok(()) }
