@@ -11,6 +11,7 @@ use watchful_backend::ReadTxn;
 use watchful_revision::{CopiedRecord, LeaseId, Record, RecordKind, RecordRef, Revision};
 
 use crate::MvccError;
+use crate::fetch::fetch;
 use crate::format::{META_COMPACT_SCHEDULED, read_number};
 use crate::rows::copy_record;
 use crate::store::Mvcc;
@@ -231,11 +232,11 @@ impl Mvcc {
     /// As [`read_row`](Self::read_row).
     pub fn read_rows(&self, revisions: &[Revision]) -> Result<Vec<Option<Record>>, MvccError> {
         let txn = self.inner.backend.read()?;
-        let read = |&revision: &Revision| -> Result<Option<Record>, MvccError> {
-            let record = txn.get(self.inner.tables.log, &revision.to_bytes())?;
+        let found = fetch(&txn, self.inner.tables.log, revisions)?;
+        let copy = |(&revision, record): (&Revision, Option<&[u8]>)| {
             record.map(|record| copy_record(revision, record)).transpose()
         };
-        revisions.iter().map(read).collect()
+        revisions.iter().zip(found).map(copy).collect()
     }
 }
 

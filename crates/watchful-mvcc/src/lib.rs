@@ -109,6 +109,8 @@ mod range;
 
 mod rows;
 
+mod fetch;
+
 mod txn_rows;
 
 mod overlay;

@@ -24,11 +24,11 @@ pub(crate) trait Rows {
     /// Shows the keys of the next turn that are there, each with its row. Tells whether there may be more.
     fn turn(&mut self, visit: &mut dyn FnMut(&[u8], Revision)) -> Result<bool, MvccError>;
 
-    /// Reads rows that a turn has shown.
+    /// Reads rows that a turn has shown, and hands all of them on at once, in this order.
     fn read(&self, rows: &[Revision], visit: &mut Visit<'_>) -> Result<(), MvccError>;
 }
 
-pub(crate) type Visit<'a> = dyn FnMut(Revision, &[u8]) -> Result<(), MvccError> + 'a;
+pub(crate) type Visit<'a> = dyn FnMut(&[(Revision, &[u8])]) -> Result<(), MvccError> + 'a;
 
 /// Which way the keys of a range are best walked for these options.
 pub(crate) fn direction(options: &RangeOptions) -> Direction {
@@ -94,11 +94,13 @@ impl<'a> Answer<'a> {
     fn take(&mut self, rows: &impl Rows, wanted: &[Revision]) -> Result<(), MvccError> {
         let drops_values = self.options.keys_only && self.options.target != SortTarget::Value;
         let mut buffer = RowBuffer::default();
-        rows.read(wanted, &mut |revision, record| {
+        rows.read(wanted, &mut |rows| {
             if drops_values {
-                return buffer.push_without_value(revision, record);
+                return rows
+                    .iter()
+                    .try_for_each(|(revision, record)| buffer.push_without_value(*revision, record));
             }
-            buffer.push(revision, record);
+            buffer.push_all(rows);
             Ok(())
         })?;
         let first = self.records.len();

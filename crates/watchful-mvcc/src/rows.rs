@@ -27,6 +27,13 @@ impl RowBuffer {
         self.rows.push((revision, self.bytes.len()));
     }
 
+    /// Adds many records, for which room is made once.
+    pub(crate) fn push_all(&mut self, rows: &[(Revision, &[u8])]) {
+        self.bytes.reserve_exact(rows.iter().map(|(_, record)| record.len()).sum());
+        self.rows.reserve_exact(rows.len());
+        rows.iter().for_each(|(revision, record)| self.push(*revision, record));
+    }
+
     /// Adds a record without its value: one that says the same of its key otherwise, with a checksum of its own.
     pub(crate) fn push_without_value(&mut self, revision: Revision, record: &[u8]) -> Result<(), MvccError> {
         let record = RecordRef::parse(revision, record)?;

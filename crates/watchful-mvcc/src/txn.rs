@@ -97,10 +97,7 @@ impl<'t, 'm> Txn<'t, 'm> {
         let mut prev = Vec::new();
         if prev_kv {
             let mut buffer = RowBuffer::default();
-            self.read_each(found.revisions(), &mut |revision, record| {
-                buffer.push(revision, record);
-                Ok(())
-            })?;
+            buffer.push_all(&self.records(found.revisions())?);
             buffer.append_to(&mut prev)?;
         }
         for (key, revision) in found.iter() {
@@ -248,15 +245,11 @@ impl<'t, 'm> Txn<'t, 'm> {
         copy_record(revision, self.record_bytes(revision)?)
     }
 
-    pub(crate) fn read_each(
+    pub(crate) fn records(
         &self,
         revisions: impl Iterator<Item = Revision>,
-        visit: &mut range::Visit<'_>,
-    ) -> Result<(), MvccError> {
-        for revision in revisions {
-            visit(revision, self.record_bytes(revision)?)?;
-        }
-        Ok(())
+    ) -> Result<Vec<(Revision, &[u8])>, MvccError> {
+        revisions.map(|revision| Ok((revision, self.record_bytes(revision)?))).collect()
     }
 
     /// The record at `revision`: from this transaction's buffer, or from the log, where those of earlier transactions

@@ -77,6 +77,6 @@ impl Rows for TxnRows<'_, '_, '_> {
     }
 
     fn read(&self, rows: &[Revision], visit: &mut Visit<'_>) -> Result<(), MvccError> {
-        self.txn.read_each(rows.iter().copied(), visit)
+        visit(&self.txn.records(rows.iter().copied())?)
     }
 }

@@ -7,6 +7,7 @@
 use watchful_revision::{KeyRange, RangeShape, Record, Revision};
 
 use crate::MvccError;
+use crate::fetch::fetch;
 use crate::index::{Direction, Walk};
 use crate::range::{self, Rows, TURN_KEYS_MAX, Visit};
 use crate::request::{RangeOptions, RangeResult};
@@ -109,12 +110,12 @@ impl ReadView {
 
     fn read(&self, rows: &[Revision], visit: &mut Visit<'_>) -> Result<(), MvccError> {
         let txn = self.inner().backend.read()?;
-        for &revision in rows {
-            match txn.get(self.inner().tables.log, &revision.to_bytes())? {
-                Some(record) => visit(revision, record)?,
-                None => return self.check().and(Err(missing(revision))),
-            }
-        }
+        let found = fetch(&txn, self.inner().tables.log, rows)?;
+        let found = rows.iter().zip(found).map(|(&revision, record)| match record {
+            Some(record) => Ok((revision, record)),
+            None => self.check().and(Err(missing(revision))),
+        });
+        visit(&found.collect::<Result<Vec<_>, _>>()?)?;
         drop(txn);
         self.check()
     }
@@ -168,11 +169,12 @@ impl Scan {
         }
         let mut buffer = RowBuffer::default();
         let txn = self.view.inner().backend.read()?;
-        for &revision in &self.found[self.given..] {
+        let rows = &self.found[self.given..];
+        for (&revision, record) in rows.iter().zip(fetch(&txn, self.view.inner().tables.log, rows)?) {
             if buffer.bytes() >= SCAN_BYTES_MAX {
                 break;
             }
-            match txn.get(self.view.inner().tables.log, &revision.to_bytes())? {
+            match record {
                 Some(record) => buffer.push(revision, record),
                 None => return self.view.check().and(Err(missing(revision))),
             }

@@ -78,6 +78,15 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn varint(&mut self) -> Result<u64, MalformedKeyValue> {
+        // Tags, and most lengths and versions, have one byte.
+        if let [byte @ 0..=0x7f, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(u64::from(*byte));
+        }
+        self.long_varint()
+    }
+
+    fn long_varint(&mut self) -> Result<u64, MalformedKeyValue> {
         let mut value = 0_u64;
         for (at, &byte) in self.rest.iter().take(10).enumerate() {
             // The tenth byte has room for one bit.

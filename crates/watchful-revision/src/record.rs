@@ -14,7 +14,7 @@
 
 use std::fmt;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use prost::encoding::{encode_varint, encoded_len_varint};
 
 use crate::{KeyValue, KeyValueRef, LeaseId, MalformedKeyValue, Revision};
@@ -250,7 +250,9 @@ impl<'a> RecordRef<'a> {
         let damaged = RecordError { revision: self.revision, damage: Damage::Content };
         let view = KeyValueRef::parse(&self.bytes[RECORD_HEADER_LEN..])
             .map_err(|MalformedKeyValue| damaged.clone())?;
-        if view.mod_revision == self.revision.main && view.lease == self.lease() && view.key == self.key() {
+        // Nearly always the key is in one place, and then it need not be looked at.
+        let is_same_key = std::ptr::eq(view.key, self.key()) || view.key == self.key();
+        if view.mod_revision == self.revision.main && view.lease == self.lease() && is_same_key {
             Ok(view)
         } else {
             Err(damaged)
@@ -452,6 +454,13 @@ impl Record {
     #[must_use]
     pub fn key_value_bytes(&self) -> Bytes {
         self.bytes.slice(RECORD_HEADER_LEN..)
+    }
+
+    /// The key-value message, as it goes over the wire, in place of the record.
+    #[must_use]
+    pub fn into_key_value_bytes(mut self) -> Bytes {
+        self.bytes.advance(RECORD_HEADER_LEN);
+        self.bytes
     }
 
     /// The message with all its fields; key and value share the record's buffer.

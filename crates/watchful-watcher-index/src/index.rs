@@ -36,8 +36,15 @@ pub struct GroupId(pub u32);
 pub struct WatcherIndex {
     keys: KeyMap,
     ranges: RwLock<Ranges>,
-    len: AtomicUsize,
+    key_pairs: Pairs,
+    range_pairs: Pairs,
 }
+
+/// How many pairs of range and group there are of one kind, and never fewer than there are: one that comes is counted
+/// before it is there, one that goes after it is gone. So where none is counted nobody needs to look, which spares a stab
+/// the lock of the half that is not in use.
+#[derive(Default)]
+struct Pairs(AtomicUsize);
 
 /// What is not a single key. One lock for both, so that a prefix is looked for in both places in one turn.
 #[derive(Default)]
@@ -58,7 +65,8 @@ impl WatcherIndex {
     /// An empty index for few threads, cheap to create and to drop. It finds and holds as much as any other.
     #[must_use]
     pub fn small() -> Self {
-        Self { keys: KeyMap::small(), ranges: RwLock::default(), len: AtomicUsize::new(0) }
+        let (ranges, key_pairs, range_pairs) = Default::default();
+        Self { keys: KeyMap::small(), ranges, key_pairs, range_pairs }
     }
 
     /// Adds the pair; false if it was there already.
@@ -66,22 +74,18 @@ impl WatcherIndex {
     /// A single key costs one step, a prefix too, another range the logarithm of how many such ranges there are. The
     /// bytes of a single key or a prefix are shared with `range`, those of another range are copied.
     pub fn insert(&self, range: &KeyRange, group: GroupId) -> bool {
-        let inserted = match (range.shape(), range.shared_bytes()) {
-            (RangeShape::Key(_), Some(key)) => self.keys.insert(key, group),
-            _ => self.ranges.write().insert(range, group),
-        };
-        self.len.fetch_add(usize::from(inserted), Ordering::Relaxed);
-        inserted
+        match (range.shape(), range.shared_bytes()) {
+            (RangeShape::Key(_), Some(key)) => self.key_pairs.add(|| self.keys.insert(key, group)),
+            _ => self.range_pairs.add(|| self.ranges.write().insert(range, group)),
+        }
     }
 
     /// Removes the pair; false if it was not there. What a removed range took is kept for the next one.
     pub fn remove(&self, range: &KeyRange, group: GroupId) -> bool {
-        let removed = match (range.shape(), range.shared_bytes()) {
-            (RangeShape::Key(_), Some(key)) => self.keys.remove(key, group),
-            _ => self.ranges.write().remove(range, group),
-        };
-        self.len.fetch_sub(usize::from(removed), Ordering::Relaxed);
-        removed
+        match (range.shape(), range.shared_bytes()) {
+            (RangeShape::Key(_), Some(key)) => self.key_pairs.take(|| self.keys.remove(key, group)),
+            _ => self.range_pairs.take(|| self.ranges.write().remove(range, group)),
+        }
     }
 
     /// Appends every group that watches `key`, in no promised order.
@@ -90,8 +94,12 @@ impl WatcherIndex {
     /// of one group are disjoint, which is the caller's promise. A group that is there before the call and after it is
     /// found, whatever else comes and goes meanwhile.
     pub fn stab(&self, key: &[u8], found: &mut Vec<GroupId>) {
-        self.keys.stab(key, found);
-        self.ranges.read().stab(key, found);
+        if self.key_pairs.count() > 0 {
+            self.keys.stab(key, found);
+        }
+        if self.range_pairs.count() > 0 {
+            self.ranges.read().stab(key, found);
+        }
     }
 
     /// Appends the groups that were inserted under exactly this range, in no promised order.
@@ -105,7 +113,7 @@ impl WatcherIndex {
     /// How many pairs of range and group there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.len.load(Ordering::Relaxed)
+        self.key_pairs.count() + self.range_pairs.count()
     }
 
     /// Whether nobody watches anything.
@@ -123,6 +131,25 @@ impl WatcherIndex {
             + self.keys.memory_bytes()
             + ranges.prefixes.memory_bytes()
             + ranges.tree.memory_bytes()
+    }
+}
+
+impl Pairs {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, insert: impl FnOnce() -> bool) -> bool {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let inserted = insert();
+        self.0.fetch_sub(usize::from(!inserted), Ordering::Relaxed);
+        inserted
+    }
+
+    fn take(&self, remove: impl FnOnce() -> bool) -> bool {
+        let removed = remove();
+        self.0.fetch_sub(usize::from(removed), Ordering::Relaxed);
+        removed
     }
 }
 

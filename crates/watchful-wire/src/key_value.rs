@@ -91,7 +91,7 @@ impl From<&Record> for KeyValue {
 
 impl From<Record> for KeyValue {
     fn from(record: Record) -> Self {
-        Self::from(&record)
+        Self(Repr::Stored(record.into_key_value_bytes()))
     }
 }
 

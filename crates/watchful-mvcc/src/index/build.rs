@@ -2,16 +2,19 @@
 //! the rows come in, and the keys are sorted once at the end.
 //!
 //! A map that is kept in order all the while would cost a search with a dozen cache misses for each row. The hash table
-//! costs three or four, and these are not waited for in turn: a few dozen rows are looked up together, one step at a time
+//! costs two or three, and these are not waited for in turn: a few dozen rows are looked up together, one step at a time
 //! for all of them, so that the processor fetches what they need at once. Older versions are only written down while the
 //! rows come in, by groups of keys whose histories fit into its cache together.
+
+mod table;
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 use watchful_revision::Revision;
+
+use table::Table;
 
 use super::branch::Branch;
 use super::entry::{Entry, NO_HISTORY, Newest, Packed};
@@ -23,7 +26,7 @@ use super::{KeyIndex, LEAVES_MAX};
 #[derive(Default)]
 pub(crate) struct IndexBuilder {
     hasher: RandomState,
-    table: HashTable<Place>,
+    table: Table,
     keys: Vec<Key>,
     bytes: Vec<u8>,
     /// The older versions, oldest first, of so many keys each: see [`OLDER_KEYS`].
@@ -32,14 +35,6 @@ pub(crate) struct IndexBuilder {
 
 /// The histories of so many keys are filled together.
 const OLDER_KEYS: usize = 1 << 14;
-
-/// A key's number in the order of first appearance, with its hash, so that the table looks at no key when it grows, and
-/// at no wrong one when it searches.
-#[derive(Clone, Copy)]
-struct Place {
-    hash: u64,
-    number: u32,
-}
 
 /// Room for so many keys is made at once where the log has as many rows: growing in steps would move each place twice.
 const ROOM_KEYS_MAX: usize = 1 << 20;
@@ -55,7 +50,7 @@ struct Key {
 /// Where a key is thought to be: its number, or none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Guess {
-    hash: u64,
+    hash: u32,
     number: Option<u32>,
     start: usize,
 }
@@ -64,19 +59,20 @@ impl IndexBuilder {
     /// A builder with room for the keys of a log with so many rows.
     pub(crate) fn with_room(rows: usize) -> Self {
         let keys = rows.min(ROOM_KEYS_MAX);
-        Self { table: HashTable::with_capacity(keys), keys: Vec::with_capacity(keys), ..Self::default() }
+        Self { table: Table::with_room(keys), keys: Vec::with_capacity(keys), ..Self::default() }
     }
 
     /// Looks keys up together, before their rows are added one by one.
     pub(crate) fn guess<'k>(&self, keys: impl Iterator<Item = &'k [u8]> + Clone, guesses: &mut Vec<Guess>) {
         guesses.clear();
         guesses.extend(keys.clone().map(|key| Guess {
-            hash: self.hasher.hash_one(key),
+            hash: half(self.hasher.hash_one(key)),
             number: None,
             start: 0,
         }));
+        self.table.fetch(guesses.iter().map(|guess| guess.hash));
         for guess in &mut *guesses {
-            guess.number = self.table.find(guess.hash, |own| own.hash == guess.hash).map(|own| own.number);
+            guess.number = self.table.find(guess.hash, |_| true);
         }
         for guess in &mut *guesses {
             guess.start = guess.number.map_or(0, |number| self.keys[number as usize].start);
@@ -115,17 +111,16 @@ impl IndexBuilder {
         Some((number, before.is_live().then(|| before.revision())))
     }
 
-    fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
-        let found = self.table.find(hash, |own| own.hash == hash && self.key(own.number) == key);
-        found.map(|own| own.number)
+    fn find(&self, hash: u32, key: &[u8]) -> Option<u32> {
+        self.table.find(hash, |number| self.key(number) == key)
     }
 
-    fn insert(&mut self, hash: u64, key: &[u8], newest: Newest) -> Option<u32> {
-        let number = u32::try_from(self.keys.len()).ok()?;
+    fn insert(&mut self, hash: u32, key: &[u8], newest: Newest) -> Option<u32> {
+        let number = u32::try_from(self.keys.len()).ok().filter(|number| *number < table::KEYS_MAX)?;
         let start = self.bytes.len();
         self.bytes.extend_from_slice(key);
         self.keys.push(Key { start, len: u32::try_from(key.len()).ok()?, older: 0, newest });
-        self.table.insert_unique(hash, Place { hash, number }, |place| place.hash);
+        self.table.insert(hash, number);
         Some(number)
     }
 
@@ -135,7 +130,7 @@ impl IndexBuilder {
     }
 
     pub(crate) fn finish(mut self) -> KeyIndex {
-        self.table = HashTable::new();
+        self.table = Table::default();
         let (histories, slots) = self.histories();
         let order = self.sorted();
         let mut leaves = Vec::with_capacity(order.len() / KEYS_MAX + 1);
@@ -242,6 +237,11 @@ impl Key {
     fn bytes<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         &bytes[self.start..self.start + self.len as usize]
     }
+}
+
+/// The upper half: the hash is as good in every bit, and the table needs no more of them.
+fn half(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 /// The first eight bytes as a number that sorts as they do.

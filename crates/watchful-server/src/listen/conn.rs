@@ -12,12 +12,13 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tonic::transport::server::Connected;
 
+use super::joined::Joined;
 use crate::counts::Counts;
 
 /// A connection that was accepted and, where the address asks for it, shook hands.
 #[derive(Debug)]
 pub struct Conn {
-    io: Io,
+    io: Joined<Io>,
     peer: Peer,
     _counted: Counted,
 }
@@ -53,7 +54,7 @@ impl Conn {
 
     fn new(io: Io, peer: Peer, counts: Arc<Counts>) -> Self {
         counts.connections.add(1);
-        Self { io, peer, _counted: Counted(counts) }
+        Self { io: Joined::new(io), peer, _counted: Counted(counts) }
     }
 
     /// Who is at the other end.

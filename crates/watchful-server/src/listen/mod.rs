@@ -7,6 +7,8 @@ mod url;
 
 mod bind;
 
+mod joined;
+
 mod conn;
 
 mod accept;
