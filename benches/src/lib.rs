@@ -17,11 +17,17 @@ mod cli;
 
 mod catalogue;
 
+mod durations;
+
 mod child;
+
+mod progress;
 
 mod workloads;
 
 mod api;
+
+mod laws;
 
 mod peers;
 
@@ -29,9 +35,13 @@ mod rounds;
 
 mod report;
 
+mod plots;
+
 mod scale;
 
 mod gear;
+
+mod machine;
 
 mod disk;
 

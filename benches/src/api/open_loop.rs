@@ -13,7 +13,6 @@ use watchful_testkit::SplitMix64;
 use super::calls::PUT;
 use super::closed_loop::{new_latencies, note};
 use super::connection::{Connection, Method, Refused};
-use super::in_time;
 use crate::Outcome;
 use crate::keys::{KEYS_SEED, any_below};
 use crate::workloads::support::figure;
@@ -24,9 +23,15 @@ pub(crate) struct Arrivals {
     pub(crate) latencies: Histogram<u64>,
     /// "Too many requests", and the like.
     pub(crate) refused: u64,
+    /// Given up unanswered. Their latency is how long they had waited by then, which is too little.
+    pub(crate) unanswered: u64,
 }
 
-/// Puts on these connections, so many a second, for so long. The number of those under way is bounded by their product.
+/// How much longer than they came puts are waited for, at most.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Puts on these connections, so many a second, for so long. The number of those under way is bounded by their product. A
+/// server that answers none does not hold this up for more than the bound.
 pub(crate) async fn arrive(
     connections: &[Connection],
     keys: u64,
@@ -42,19 +47,22 @@ pub(crate) async fn arrive(
     while let Some(due) = due.recv().await {
         let method = methods[tasks.len() % methods.len()].clone();
         let number = any_below(&mut rng, keys);
-        tasks.push(tokio::spawn(put(method, number, due, Arc::clone(&latencies))));
+        tasks.push((due, tokio::spawn(put(method, number, due, Arc::clone(&latencies)))));
     }
-    let all = async {
-        let mut done = 0;
-        for task in &mut tasks {
-            done += u64::from(task.await??);
-        }
-        Ok(done)
-    };
-    let done = in_time("puts that were due", all).await?;
     clock.join().map_err(|_| "the clock panicked")?;
+    let (mut refused, mut unanswered) = (0, 0);
+    let until = tokio::time::Instant::now() + ANSWERED_WITHIN;
+    for (due, task) in &mut tasks {
+        if let Ok(answered) = tokio::time::timeout_at(until, &mut *task).await {
+            refused += u64::from(!answered??);
+        } else {
+            task.abort();
+            note(&latencies, due.elapsed());
+            unanswered += 1;
+        }
+    }
     let latencies = latencies.lock().map_err(|_| "a put panicked")?.clone();
-    Ok(Arrivals { latencies, refused: tasks.len() as u64 - done })
+    Ok(Arrivals { latencies, refused, unanswered })
 }
 
 /// A thread of its own wakes more exactly than a runtime's timer, whose ticks are milliseconds.
