@@ -146,7 +146,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     },
     Workload {
         name: "a9",
-        question: "what a watcher 500,000 behind costs those who put",
+        question: "what a watcher 1,000 to 500,000 behind costs those who put",
         time_max: minutes(30),
         has_etcd: true,
         run: api::laggard::run,

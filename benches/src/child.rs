@@ -17,8 +17,8 @@ use crate::gear::Gear;
 use crate::progress::Progress;
 use crate::report::{Measured, Row, line};
 
-/// When a workload of a quick run is given up.
-const QUICK_TIME_MAX: Duration = Duration::from_secs(60);
+/// When a workload of a quick run is given up: it takes half a minute at most where nothing else runs.
+const QUICK_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// How often the progress is shown anew.
 const TICK: Duration = Duration::from_millis(500);

@@ -7,12 +7,13 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 
 use crate::catalogue::{WORKLOADS, Workload};
-use crate::durations::{LongCell, expected};
+use crate::durations::expected;
 use crate::gear::Gear;
-use crate::machine::{self, Machine};
+use crate::machine;
+use crate::measure::{Books, measure};
 use crate::memory::LiveBytes;
-use crate::progress::{Progress, clock};
-use crate::report::{Form, Measured, Record, Run, compare, print};
+use crate::progress::clock;
+use crate::report::{Form, Record, compare, print};
 use crate::scale::Scale;
 use crate::{Outcome, child, laws, plots};
 
@@ -108,7 +109,12 @@ fn run(args: &Args, live_bytes: LiveBytes) -> Outcome {
     let gear = gear(args, live_bytes)?;
     match &args.inside {
         Some(name) => inside(name, &gear),
-        None => measure(args, &gear, form),
+        None => {
+            let record =
+                args.record.as_ref().map(|named| record_file(named.as_deref(), gear.scale)).transpose()?;
+            let lender = args.peer_record.as_deref().map(Record::read).transpose()?;
+            measure(&chosen(args)?, &gear, &Books { record, lender }, form)
+        }
     }
 }
 
@@ -160,57 +166,6 @@ fn inside(name: &str, gear: &Gear) -> Outcome {
         println!("{}", row.to_json());
     }
     Ok(())
-}
-
-fn measure(args: &Args, gear: &Gear, form: Form) -> Outcome {
-    let chosen = chosen(args)?;
-    let file = args.record.as_ref().map(|file| record_file(file.as_deref(), gear.scale)).transpose()?;
-    let lender = args.peer_record.as_deref().map(Record::read).transpose()?;
-    let mut run = new_run(gear);
-    let lasting = chosen.iter().map(|workload| expected(workload.name, gear.scale, gear.beside_etcd));
-    let mut progress = Progress::new(lasting);
-    for workload in chosen {
-        run.workloads.push(measure_one(workload, gear, lender.as_ref(), &mut progress)?);
-    }
-    progress.finish();
-    if let Some(file) = &file {
-        Record::append(file, run.clone())?;
-        eprintln!("added to {}", file.display());
-    }
-    print(form, &run.workloads.iter().map(|workload| (&run, workload)).collect::<Vec<_>>());
-    let is_whole = run.workloads.iter().all(|workload| workload.failed.is_none());
-    if is_whole { Ok(()) } else { Err("not every workload came to its end".into()) }
-}
-
-/// With the peer's long cells from the lender, where it has them.
-fn measure_one(
-    workload: &'static Workload,
-    gear: &Gear,
-    lender: Option<&Record>,
-    progress: &mut Progress,
-) -> Outcome<Measured> {
-    let long = LongCell::of(workload.name);
-    let lent =
-        lender.zip(long).filter(|(lender, long)| lender.has_peer_in(workload.name, |case| long.is_of(case)));
-    let Some((lender, long)) = lent else { return child::run(workload, gear, progress) };
-    let gear = Gear { leaves_long_cells: true, ..gear.clone() };
-    let mut measured = child::run(workload, &gear, progress)?;
-    let is_long = |row: &&mut crate::report::Row| long.is_of(&row.case);
-    measured.rows.iter_mut().filter(is_long).for_each(|row| lender.lend_peer(row));
-    Ok(measured)
-}
-
-fn new_run(gear: &Gear) -> Run {
-    let args = std::env::args().skip(1).collect::<Vec<_>>();
-    Run {
-        date: machine::today(),
-        commit: machine::commit(),
-        command: ["cargo xtask bench", &args.join(" ")].join(" ").trim_end().to_owned(),
-        scale: gear.scale.name().to_owned(),
-        machine: Machine::this(),
-        versions: machine::versions(gear.beside_etcd),
-        workloads: Vec::new(),
-    }
 }
 
 /// The named record, or the day's. A name of a workload behind `--record` is a mistake that would hide a measurement.

@@ -19,6 +19,8 @@ mod catalogue;
 
 mod durations;
 
+mod measure;
+
 mod child;
 
 mod progress;

@@ -31,7 +31,7 @@ pub(crate) fn catch_up(gear: &Gear) -> Outcome<Vec<Row>> {
         case: "one watcher catches up over # events",
         unit: "ms",
         expected: 1.0,
-        tolerance: 0.1,
+        tolerance: 0.15,
     };
     let folder = folder()?;
     let store = open(folder.path(), Durability::Unsynced)?;

@@ -79,7 +79,7 @@ pub(crate) fn open(gear: &Gear) -> Outcome<Vec<Row>> {
 
 /// S3: what a put and a get cost among so many keys, one caller, unsynced.
 pub(crate) fn access(gear: &Gear) -> Outcome<Vec<Row>> {
-    let law = |case| Law { workload: "S3", case, unit: "µs", expected: 0.0, tolerance: 0.25 };
+    let law = |case| Law { workload: "S3", case, unit: "µs", expected: 0.0, tolerance: 0.35 };
     let filled = |keys: &u64| {
         let folder = folder()?;
         let store = open_store(folder.path(), Durability::Unsynced)?;

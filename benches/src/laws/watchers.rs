@@ -115,32 +115,51 @@ pub(crate) fn fan_out(gear: &Gear) -> Outcome<Vec<Row>> {
         let mut stream = store.watch_stream(None)?;
         let options = WatchOptions::new(KeyRange::key(KEY));
         register(&mut stream, std::iter::repeat_n(options, usize::try_from(*watchers)?))?;
-        Ok((*watchers, (stream, store, folder, 0)))
+        let told = vec![0; usize::try_from(*watchers)?];
+        Ok((*watchers, (Watched { stream, told, puts: 0, store }, folder)))
     };
     let mut stores = sizes(gear).iter().map(watched).collect::<Outcome<Vec<_>>>()?;
-    law.measure(&mut stores, SOME, |watchers, (stream, store, _, puts)| {
+    law.measure(&mut stores, SOME, |watchers, (watched, _)| {
         let (begun, count) = (Instant::now(), (1_000_000 / watchers).clamp(3, 100));
         for _ in 0..count {
-            *puts += 1;
-            tell(store, stream, watchers, *puts)?;
+            watched.put()?;
         }
         Ok(begun.elapsed().as_secs_f64() * 1e6 / figure(count))
     })
 }
 
-/// Each watcher once, and each with this put.
-fn tell(store: &Store, stream: &mut WatchStream, watchers: u64, number: u64) -> Outcome {
-    let revision = store.put(KEY, value_of(number, VALUE_LEN)).wait()?.revision;
-    let mut told = 0;
-    while told < watchers {
-        let Some(StreamItem::Events { batch, watches }) = stream.wait_next() else {
-            return Err("events were to come".into());
-        };
-        let [event] = batch.events() else { return Err("one event was to come".into()) };
-        if event.revision().main != revision || number_in(event.value()) != Some(number) {
-            return Err(format!("put {number} was to come, and there came {event:?}").into());
+/// A store and a stream of watchers of its one key.
+struct Watched {
+    stream: WatchStream,
+    /// The number of the put that each watcher was told last.
+    told: Vec<u64>,
+    puts: u64,
+    store: Store,
+}
+
+impl Watched {
+    /// Puts, and tells each watcher, which looks whether it was told the put before.
+    fn put(&mut self) -> Outcome {
+        self.puts += 1;
+        let revision = self.store.put(KEY, value_of(self.puts, VALUE_LEN)).wait()?.revision;
+        let mut left = self.told.len();
+        while left > 0 {
+            let Some(StreamItem::Events { batch, watches }) = self.stream.wait_next() else {
+                return Err("events were to come".into());
+            };
+            let [event] = batch.events() else { return Err("one event was to come".into()) };
+            if event.revision().main != revision || number_in(event.value()) != Some(self.puts) {
+                return Err(format!("put {} was to come, and there came {event:?}", self.puts).into());
+            }
+            for watch in watches.iter() {
+                let told = self.told.get_mut(usize::try_from(watch)?).ok_or("nobody has that watch id")?;
+                if *told + 1 != self.puts {
+                    return Err(format!("watch {watch} was told put {told} last").into());
+                }
+                *told = self.puts;
+                left -= 1;
+            }
         }
-        told += watches.iter().count() as u64;
+        Ok(())
     }
-    if told == watchers { Ok(()) } else { Err(format!("{told} events for {watchers} watchers").into()) }
 }

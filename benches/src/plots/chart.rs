@@ -11,7 +11,7 @@ use plotters::prelude::{Circle, Cross, DrawingBackend};
 
 use super::pick::Point;
 use crate::Outcome;
-use crate::report::short;
+use crate::report::tick;
 
 const SIZE: (u32, u32) = (820, 500);
 
@@ -119,20 +119,6 @@ fn text(error: impl ToString) -> String {
     error.to_string()
 }
 
-/// 1, 10, 1 k, 10 k, 1 M.
-fn tick(at: f64) -> String {
-    match at {
-        _ if at >= 1e6 => format!("{} M", trimmed(at / 1e6)),
-        _ if at >= 1e3 => format!("{} k", trimmed(at / 1e3)),
-        _ => trimmed(at),
-    }
-}
-
-fn trimmed(figure: f64) -> String {
-    let text = short(figure);
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
-}
-
 impl Corner {
     fn position(self) -> SeriesLabelPosition {
         match self {
@@ -192,12 +178,6 @@ fn ceiling(figure: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ticks_are_short() {
-        let ticks = [0.01, 1.0, 100.0, 1000.0, 20_000.0, 1e6].map(tick);
-        assert_eq!(ticks, ["0.01", "1", "100", "1 k", "20 k", "1 M"]);
-    }
 
     #[test]
     fn nought_has_a_place_left_of_all_others() {

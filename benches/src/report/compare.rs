@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{Table, presets};
+use comfy_table::{Table, TableComponent, presets};
 
 use super::record::{Record, Run};
 use super::row::Row;
@@ -72,7 +72,8 @@ fn origins(before: &Record, after: &Record) -> String {
 
 fn table(changes: &[Change<'_>]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).remove_style(TableComponent::HorizontalLines);
+    table.remove_style(TableComponent::MiddleIntersections);
     table.set_header(["#", "case", "unit", "A", "B", "change", "beyond spread", "ratio A → B", "goal"]);
     for change in changes {
         let (before, after) = (change.before, change.after);

@@ -96,14 +96,22 @@ impl Record {
         Ok(())
     }
 
-    /// Adds the run to the file, which may hold others already.
-    pub(crate) fn append(file: &Path, run: Run) -> Outcome {
-        let mut record = if file.exists() { Self::read(file)? } else { Self::default() };
-        record.add(run).map_err(|error| format!("{}: {error}", file.display()))?;
-        if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            fs::create_dir_all(folder)?;
-        }
-        Ok(fs::write(file, serde_json::to_string_pretty(&record)? + "\n")?)
+    /// What the file holds already, if there is one, where this run may be added to it.
+    pub(crate) fn open_for(file: &Path, run: &Run) -> Outcome<Self> {
+        let record = if file.exists() { Self::read(file)? } else { Self::default() };
+        record.clone().add(run.clone()).map_err(|error| format!("{}: {error}", file.display()))?;
+        Ok(record)
+    }
+
+    /// Writes the file anew, with the run behind all others. Whoever is broken off here leaves the old file.
+    pub(crate) fn write_with(&self, file: &Path, run: Run) -> Outcome {
+        let mut record = self.clone();
+        record.add(run)?;
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+        folder.map_or(Ok(()), fs::create_dir_all)?;
+        let new = file.with_extension("json.new");
+        fs::write(&new, serde_json::to_string_pretty(&record)? + "\n")?;
+        Ok(fs::rename(&new, file)?)
     }
 
     /// Each workload as it was measured last, in the catalogue's order.

@@ -1,6 +1,6 @@
 //! Rows for the terminal and as Markdown, and how many goals are met.
 
-use comfy_table::{Table, presets};
+use comfy_table::{Table, TableComponent, presets};
 
 use super::record::{Measured, Run};
 use super::row::{Peer, Row};
@@ -75,7 +75,8 @@ pub(crate) fn table<'m>(form: Form, workloads: impl IntoIterator<Item = &'m Meas
 
 fn terminal<'m>(workloads: impl IntoIterator<Item = &'m Measured>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).remove_style(TableComponent::HorizontalLines);
+    table.remove_style(TableComponent::MiddleIntersections);
     table.set_header(["#", "case", "unit", "ours", "peer", "ratio", "goal", ""]);
     for workload in workloads {
         for row in &workload.rows {

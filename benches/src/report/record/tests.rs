@@ -26,6 +26,10 @@ fn run(date: &str, workloads: &[(&str, f64)]) -> Run {
     }
 }
 
+fn append(file: &Path, run: Run) -> Outcome {
+    Record::open_for(file, &run)?.write_with(file, run)
+}
+
 fn figures(record: &Record) -> Vec<(String, f64)> {
     record.rows().map(|row| (row.workload.clone(), row.ours.median())).collect()
 }
@@ -34,8 +38,8 @@ fn figures(record: &Record) -> Vec<(String, f64)> {
 fn runs_of_one_file_add_up_and_the_later_one_counts() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("deeper/record.json");
-    Record::append(&file, run("2026-01-01", &[("p2", 2.0), ("p1", 1.0)])).unwrap();
-    Record::append(&file, run("2026-01-02", &[("a1", 3.0), ("p2", 4.0)])).unwrap();
+    append(&file, run("2026-01-01", &[("p2", 2.0), ("p1", 1.0)])).unwrap();
+    append(&file, run("2026-01-02", &[("a1", 3.0), ("p2", 4.0)])).unwrap();
     let record = Record::read(&file).unwrap();
     assert_eq!(record.runs.len(), 2, "nothing that was measured is lost");
     let expected = [("P1", 1.0), ("P2", 4.0), ("A1", 3.0)].map(|(name, figure)| (name.to_owned(), figure));
@@ -46,8 +50,8 @@ fn runs_of_one_file_add_up_and_the_later_one_counts() {
 fn several_files_make_one_record_whatever_their_order() {
     let folder = tempfile::tempdir().unwrap();
     let (early, late) = (folder.path().join("early.json"), folder.path().join("late.json"));
-    Record::append(&early, run("2026-01-01", &[("p1", 1.0)])).unwrap();
-    Record::append(&late, run("2026-01-02", &[("p1", 2.0)])).unwrap();
+    append(&early, run("2026-01-01", &[("p1", 1.0)])).unwrap();
+    append(&late, run("2026-01-02", &[("p1", 2.0)])).unwrap();
     for files in [[early.clone(), late.clone()], [late, early]] {
         assert_eq!(figures(&Record::read_all(&files).unwrap()), [("P1".to_owned(), 2.0)]);
     }
@@ -58,8 +62,14 @@ fn quick_and_full_runs_are_not_mixed() {
     let mut record = Record::default();
     record.add(run("2026-01-01", &[])).unwrap();
     let quick = Run { scale: "quick".into(), ..run("2026-01-01", &[]) };
-    let error = record.add(quick).unwrap_err().to_string();
+    let error = record.add(quick.clone()).unwrap_err().to_string();
     assert!(error.contains("a record of its own"), "{error}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("full.json");
+    append(&file, run("2026-01-01", &[("p1", 1.0)])).unwrap();
+    assert!(append(&file, quick).is_err());
+    assert_eq!(Record::read(&file).unwrap().runs.len(), 1);
 }
 
 #[test]
