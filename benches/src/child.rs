@@ -45,14 +45,14 @@ pub(crate) fn run(workload: &'static Workload, gear: &Gear, progress: &mut Progr
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
     let (begun, time_max) = (Instant::now(), scale.pick(workload.time_max, QUICK_TIME_MAX));
-    let (rows, in_time) = watch(&mut child, begun + time_max, progress);
+    let Heard { rows, in_time, last_line } = watch(&mut child, begun + time_max, progress);
     let ended = child.wait()?;
     remove_of(child.id());
     let seconds = progress.end(workload.name);
     let failed = match (in_time, ended.success()) {
         (true, true) => None,
         (false, _) => Some(format!("ended after {time_max:?}")),
-        (true, false) => Some(format!("failed: {ended}")),
+        (true, false) => Some(format!("failed: {}", last_line.unwrap_or_else(|| ended.to_string()))),
     };
     Ok(Measured { name: workload.name.to_owned(), seconds, rows, failed })
 }
@@ -73,20 +73,32 @@ pub(crate) fn end_with_parent() {
     });
 }
 
-/// The rows the child prints until it ends, and whether it did so in time. Otherwise it is killed.
-fn watch(child: &mut Child, deadline: Instant, progress: &Progress) -> (Vec<Row>, bool) {
-    let said = listen(child);
-    let mut rows = Vec::new();
+/// What was heard of a workload.
+#[derive(Default)]
+struct Heard {
+    rows: Vec<Row>,
+    /// It ended by itself, before its time was over.
+    in_time: bool,
+    /// Of a workload that fails, the reason.
+    last_line: Option<String>,
+}
+
+/// Listens to the child until it ends, or its time is over. Then it is killed.
+fn watch(child: &mut Child, deadline: Instant, progress: &Progress) -> Heard {
+    let (said, mut heard) = (listen(child), Heard::default());
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match said.recv_timeout(left.min(TICK)) {
-            Ok(Said::Row(text)) => rows.extend(parse(&text, progress)),
-            Ok(Said::Line(text)) => progress.tell(&text),
-            Err(RecvTimeoutError::Disconnected) => return (rows, true),
+            Ok(Said::Row(text)) => heard.rows.extend(parse(&text, progress)),
+            Ok(Said::Line(text)) => {
+                progress.tell(&text);
+                heard.last_line = Some(text);
+            }
+            Err(RecvTimeoutError::Disconnected) => return Heard { in_time: true, ..heard },
             Err(RecvTimeoutError::Timeout) if left.is_zero() => {
                 // Where it has just ended by itself there is nothing to kill.
                 let _ = kill_group(child);
-                return (rows, false);
+                return heard;
             }
             Err(RecvTimeoutError::Timeout) => progress.tick(),
         }

@@ -25,6 +25,8 @@ pub(crate) struct Arrivals {
     pub(crate) refused: u64,
     /// Given up unanswered. Their latency is how long they had waited by then, which is too little.
     pub(crate) unanswered: u64,
+    /// What the first of those met whose connection broke; they are among the unanswered.
+    pub(crate) broken: Option<String>,
 }
 
 /// How much longer than they came puts are waited for, at most.
@@ -50,19 +52,27 @@ pub(crate) async fn arrive(
         tasks.push((due, tokio::spawn(put(method, number, due, Arc::clone(&latencies)))));
     }
     clock.join().map_err(|_| "the clock panicked")?;
-    let (mut refused, mut unanswered) = (0, 0);
+    let (mut refused, mut unanswered, mut broken) = (0, 0, None);
     let until = tokio::time::Instant::now() + ANSWERED_WITHIN;
     for (due, task) in &mut tasks {
-        if let Ok(answered) = tokio::time::timeout_at(until, &mut *task).await {
-            refused += u64::from(!answered??);
-        } else {
-            task.abort();
-            note(&latencies, due.elapsed());
-            unanswered += 1;
+        match tokio::time::timeout_at(until, &mut *task).await {
+            Ok(answered) => match answered?? {
+                Answered::Done => {}
+                Answered::Refused => refused += 1,
+                Answered::Broken(error) => {
+                    unanswered += 1;
+                    broken.get_or_insert(error);
+                }
+            },
+            Err(_) => {
+                task.abort();
+                note(&latencies, due.elapsed());
+                unanswered += 1;
+            }
         }
     }
     let latencies = latencies.lock().map_err(|_| "a put panicked")?.clone();
-    Ok(Arrivals { latencies, refused, unanswered })
+    Ok(Arrivals { latencies, refused, unanswered, broken })
 }
 
 /// A thread of its own wakes more exactly than a runtime's timer, whose ticks are milliseconds.
@@ -81,18 +91,25 @@ fn tick(due: &UnboundedSender<Instant>, rate: f64, window: Duration) {
     }
 }
 
-/// Whether it was done, and not refused.
+/// What came of one put.
+enum Answered {
+    Done,
+    Refused,
+    /// The connection is gone.
+    Broken(String),
+}
+
 async fn put(
     method: Method,
     number: u64,
     due: Instant,
     latencies: Arc<Mutex<Histogram<u64>>>,
-) -> Outcome<bool> {
+) -> Outcome<Answered> {
     let answer = method.call((PUT.request)(number)?).await;
     note(&latencies, due.elapsed());
     match answer {
-        Ok(answer) => (PUT.check)(number, &answer).map(|()| true),
-        Err(error) if error.is::<Refused>() => Ok(false),
-        Err(error) => Err(error),
+        Ok(answer) => (PUT.check)(number, &answer).map(|()| Answered::Done),
+        Err(error) if error.is::<Refused>() => Ok(Answered::Refused),
+        Err(error) => Ok(Answered::Broken(error.to_string())),
     }
 }

@@ -2,7 +2,7 @@
 //! measured or as it should be, whichever is more: small sizes carry what is paid once, and would make the growth look less.
 
 use super::exponent;
-use crate::report::{Record, Row, short, tick};
+use crate::report::{Record, Row, median_and_spread, short, tick};
 use crate::rounds::Series;
 
 /// How far a law is carried.
@@ -37,7 +37,7 @@ const fn target(workload: &'static str, case: &'static str, size: u64) -> Target
     Target { workload, case, size }
 }
 
-/// A Markdown table: each law as it was measured, and where it leads.
+/// Two Markdown tables: each law as it was measured and where it leads, and what a second core gives.
 pub(crate) fn outlook(record: &Record) -> String {
     let mut text = "| # | law | measured | unit | exponent | expected | at | would be |\n".to_owned();
     text += "|---|---|---|---|---|---|---|---|\n";
@@ -46,6 +46,18 @@ pub(crate) fn outlook(record: &Record) -> String {
         text += &target.line(&rows).unwrap_or_else(|| {
             format!("| {} | {} | not in the record | | | | | |\n", target.workload, target.law())
         });
+    }
+    text + &cores(&rows)
+}
+
+/// What a second core gives.
+fn cores(rows: &[&Row]) -> String {
+    let mut text = "\n| # | work | unit | 1 core | 2 cores | ratio |\n|---|---|---|---|---|---|\n".to_owned();
+    for row in rows.iter().filter(|row| row.workload == "S11") {
+        let (Some(peer), Some(ratio)) = (&row.peer, row.ratio()) else { continue };
+        let (one, two) = (median_and_spread(&peer.rounds), median_and_spread(&row.ours));
+        let work = row.case.trim_start_matches("2 cores: ");
+        text += &format!("| S11 | {work} | {} | {one} | {two} | {ratio:.2} |\n", row.unit);
     }
     text
 }
@@ -154,5 +166,9 @@ mod tests {
         );
         assert!(line("open n keys").contains("| 40.0 k ms |"), "{text}");
         assert!(line("stab among n keys").contains("not in the record"), "{text}");
+        assert!(
+            text.ends_with("| S11 | 2 callers | gets/s | 10.00 (once) | 19.00 (once) | 1.90 |\n"),
+            "{text}"
+        );
     }
 }

@@ -20,4 +20,4 @@ pub(crate) use compare::compare;
 pub(crate) use record::{Measured, Record, Run};
 pub(crate) use row::{Goal, Row};
 pub(crate) use table::{Form, line, print};
-pub(crate) use text::{short, tick};
+pub(crate) use text::{median_and_spread, short, tick};
