@@ -54,7 +54,7 @@ impl Case<'_> {
     async fn measure(&self) -> Outcome<Vec<Figure>> {
         let rate = self.highest_rate().await? / 2.0;
         let without = self.window(rate).await?;
-        let mut figures = vec![figure_of(0, rate, &without).with("caught up in the window", f64::NAN)];
+        let mut figures = vec![figure_of(0, rate, &without)];
         for behind in self.distances {
             let laggards = tokio::spawn(laggards(self.server.port(), *behind, Instant::now() + self.window));
             let with = self.window(rate).await?;

@@ -41,13 +41,16 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
         return Err("there is only one core: what a second one gives cannot be measured".into());
     }
     let folder = folder()?;
-    fill(&open(folder.path(), Durability::Unsynced)?, 0, KEYS, KEY_LEN, VALUE_LEN)?;
+    let store = open(folder.path(), Durability::Unsynced)?;
+    fill(&store, 0, KEYS, KEY_LEN, VALUE_LEN)?;
+    let filled = store.current_revision();
+    drop(store);
     let window = Duration::from_millis(gear.scale.pick(1000, 150));
     let mut rates = vec![[Series::default(), Series::default()]; WORK.len()];
     for _ in 0..SOME {
         for (cores, place) in [(1, 0), (2, 1)] {
             sched_setaffinity(None, &first(&all, cores))?;
-            let bench = Bench::open(folder.path(), window)?;
+            let bench = Bench::open(folder.path(), window, filled)?;
             for ((_, work), rates) in WORK.iter().zip(&mut rates) {
                 rates[place].0.push(work(&bench)?);
             }
@@ -71,12 +74,14 @@ struct Bench {
     store: Store,
     runtime: Runtime,
     window: Duration,
+    /// What is caught up with: the same events each time, whatever was put since.
+    filled: u64,
 }
 
 impl Bench {
-    fn open(dir: &Path, window: Duration) -> Outcome<Self> {
+    fn open(dir: &Path, window: Duration, filled: u64) -> Outcome<Self> {
         let runtime = Builder::new_multi_thread().worker_threads(2).build()?;
-        Ok(Self { store: open(dir, Durability::Synced)?, runtime, window })
+        Ok(Self { store: open(dir, Durability::Synced)?, runtime, window, filled })
     }
 
     fn puts(&self) -> Outcome<f64> {
@@ -94,10 +99,9 @@ impl Bench {
 
     fn catch_up(&self) -> Outcome<f64> {
         let options = WatchOptions::new(KeyRange::prefix("/bench/")).start_at(2);
-        let newest = self.store.current_revision();
         let watches = (0..WATCHERS).map(|_| self.store.watch(&options));
         let watches = watches.collect::<Result<Vec<_>, _>>()?;
-        self.all(watches.into_iter().map(|watch| take_until(watch, newest)))
+        self.all(watches.into_iter().map(|watch| take_until(watch, self.filled)))
     }
 
     /// What all of them did, a second.

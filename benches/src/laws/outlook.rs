@@ -136,8 +136,11 @@ mod tests {
         };
         let linear =
             law.rows(&[(10_000, Series(vec![4.0, 5.0, 3.0])), (100_000, Series(vec![40.0, 50.0, 30.0]))]);
-        let measured =
-            Measured { name: "s4".into(), seconds: 1.0, rows: [flat, linear].concat(), failed: None };
+        let series = |figure| Series(vec![figure]);
+        let cores =
+            Row::new("S11", "2 cores: 2 callers", "gets/s", series(19.0)).with_peer("1 core", series(10.0));
+        let rows = [flat, linear, vec![cores]].concat();
+        let measured = Measured { name: "s4".into(), seconds: 1.0, rows, failed: None };
         let machine = Machine {
             cpu: String::new(),
             cores: 2,

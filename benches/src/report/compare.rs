@@ -84,7 +84,7 @@ fn table(changes: &[Change<'_>]) -> Table {
             before.unit.clone(),
             median_and_spread(&before.ours),
             median_and_spread(&after.ours),
-            change.percent().map_or("–".into(), |percent| format!("{percent:+.1} %")),
+            change.text(),
             change.verdict().to_owned(),
             format!("{} → {}", ratio(before), ratio(after)),
             change.goal().unwrap_or_default().to_owned(),
@@ -94,15 +94,29 @@ fn table(changes: &[Change<'_>]) -> Table {
 }
 
 impl Change<'_> {
-    /// How far the median moved; none from or to what is no number, and from zero.
-    fn percent(&self) -> Option<f64> {
-        let percent = 100.0 * (self.after.ours.median() / self.before.ours.median() - 1.0);
-        percent.is_finite().then_some(percent)
+    /// How far the median moved, by its own size; none from or to what is no number, and from zero. An exponent is a
+    /// size by itself, and may be about zero.
+    fn moved(&self) -> Option<f64> {
+        let (before, after) = (self.before.ours.median(), self.after.ours.median());
+        let moved = if self.is_exponent() { after - before } else { after / before - 1.0 };
+        moved.is_finite().then_some(moved)
     }
 
+    fn is_exponent(&self) -> bool {
+        self.before.unit == "exponent"
+    }
+
+    fn text(&self) -> String {
+        self.moved().map_or("–".into(), |moved| {
+            if self.is_exponent() { format!("{moved:+.2}") } else { format!("{:+.1} %", 100.0 * moved) }
+        })
+    }
+
+    /// What was measured once has no spread: there a move of a hundredth counts.
     fn is_beyond_spread(&self) -> bool {
         let (before, after) = (&self.before.ours, &self.after.ours);
-        before.most() < after.least() || after.most() < before.least()
+        let is_apart = before.most() < after.least() || after.most() < before.least();
+        is_apart && self.moved().is_none_or(|moved| moved.abs() >= 0.01)
     }
 
     /// None where it is within the spread, or nobody has said what would be better.

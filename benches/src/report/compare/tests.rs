@@ -86,3 +86,22 @@ fn more_is_better_where_the_goal_says_at_least() {
     let text = compare(&record("x", vec![rate(&[5.0, 6.0])]), &record("x", vec![rate(&[2.0, 3.0])]));
     assert!(line_of(&text, "rate").contains("yes, worse"), "{text}");
 }
+
+#[test]
+fn what_was_measured_once_changed_where_it_moved_by_a_hundredth() {
+    let both = |before: &[f64], after: &[f64]| {
+        compare(&record("x", vec![row("weight", before)]), &record("x", vec![row("weight", after)]))
+    };
+    assert!(
+        line_of(&both(&[200.0], &[200.1]), "weight").contains("+0.1 %")
+            && !both(&[200.0], &[200.1]).contains("yes")
+    );
+    assert!(line_of(&both(&[200.0], &[210.0]), "weight").contains("yes"));
+}
+
+#[test]
+fn an_exponent_about_nought_moves_by_what_it_differs() {
+    let growth = |exponent| Row::new("S3", "put among n keys", "exponent", Series(vec![exponent]));
+    let text = compare(&record("x", vec![growth(0.001)]), &record("x", vec![growth(0.25)]));
+    assert!(line_of(&text, "put among").contains("+0.25 "), "{text}");
+}
