@@ -42,19 +42,35 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
         let (host, runtime) = (Host::start(gear, side)?, two_threads()?);
         runtime.block_on(in_time("filling", fill(host.server.port(), longest + 1000, KEYS)))?;
         let window = Duration::from_millis(gear.scale.pick(3000, 200));
+        let mut is_over = false;
         let round = move |_| {
-            let case = Case { side, server: &host.server, distances, window };
-            runtime.block_on(case.measure())
+            let (case, mut figures) = (Case { side, server: &host.server, distances, window }, Vec::new());
+            if is_over {
+                return Ok(figures);
+            }
+            match runtime.block_on(case.measure(&mut figures)) {
+                Err(error) if side == Side::Etcd => {
+                    // What a peer does not live through is its result too, and ours goes on.
+                    eprintln!(
+                        "  {} is left out from here on: {error}; {}",
+                        side.name(),
+                        host.server.last_words()
+                    );
+                    is_over = true;
+                }
+                outcome => outcome?,
+            }
+            Ok(figures)
         };
         Ok(Box::new(round) as Rounds<'_>)
     })
 }
 
 impl Case<'_> {
-    async fn measure(&self) -> Outcome<Vec<Figure>> {
+    async fn measure(&self, figures: &mut Vec<Figure>) -> Outcome {
         let rate = self.highest_rate().await? / 2.0;
         let without = self.window(rate).await?;
-        let mut figures = vec![figure_of(0, rate, &without)];
+        figures.push(figure_of(0, rate, &without));
         for behind in self.distances {
             let laggards = tokio::spawn(laggards(self.server.port(), *behind, Instant::now() + self.window));
             let with = self.window(rate).await?;
@@ -65,7 +81,7 @@ impl Case<'_> {
             figures.push(figure.with_goal(Goal::AtMost(1.2)));
             in_time("an answer after a laggard", self.answer()).await?;
         }
-        Ok(figures)
+        Ok(())
     }
 
     /// Puts, on connections of their own: what is given up unanswered may not weigh on the next window. A peer's connection

@@ -1,3 +1,5 @@
+//! Pictures of a record made by hand.
+
 use std::collections::BTreeMap;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Pairs of records made by hand.
+
 use std::collections::BTreeMap;
 
 use super::*;

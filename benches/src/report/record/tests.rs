@@ -1,3 +1,5 @@
+//! Records made by hand: added to, merged, refused, lent from.
+
 use super::*;
 use crate::report::Goal;
 use crate::rounds::Series;
