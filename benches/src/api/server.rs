@@ -177,7 +177,9 @@ impl Side {
 /// Reads to the end, so that the server is never held up by a full pipe.
 fn hand_on_lines(output: impl Read + Send + 'static, lines: Sender<String>, last: LastLines) {
     thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
+        // Not `lines`, which would end at the first that is no text: a server whose output is closed ends too.
+        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line).into_owned();
             if let Ok(mut last) = last.lock() {
                 last.push_back(line.clone());
                 let too_many = last.len().saturating_sub(LAST_LINES);
