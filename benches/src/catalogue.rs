@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::Outcome;
 use crate::api;
 use crate::gear::Gear;
+use crate::laws;
 use crate::report::Row;
 use crate::workloads::{
     at_the_tail, churn, huge_revision, matching, previous, random_starts, slow_readers, staller,
@@ -263,7 +264,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     },
     Workload {
         name: "a9",
-        question: "what a watcher 500,000 behind costs those who put",
+        question: "what a watcher 1,000 to 500,000 behind costs those who put",
         time_max: minutes(30),
         has_etcd: true,
         run: api::laggard::run,
@@ -281,5 +282,82 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         time_max: minutes(15),
         has_etcd: true,
         run: api::own_keys::run,
+    },
+    Workload {
+        name: "s1",
+        question: "how the memory of keys and of their versions grows",
+        time_max: minutes(5),
+        has_etcd: false,
+        run: laws::memory,
+    },
+    Workload {
+        name: "s2",
+        question: "how the time of an open grows with the keys",
+        time_max: minutes(5),
+        has_etcd: false,
+        run: laws::open,
+    },
+    Workload {
+        name: "s3",
+        question: "how a put and a get grow with the keys",
+        time_max: minutes(5),
+        has_etcd: false,
+        run: laws::access,
+    },
+    Workload {
+        name: "s4",
+        question: "how the memory of idle watchers grows",
+        time_max: minutes(5),
+        has_etcd: false,
+        run: laws::weight,
+    },
+    Workload {
+        name: "s5",
+        question: "how finding who watches a key grows with the watchers",
+        time_max: minutes(5),
+        has_etcd: false,
+        run: laws::stab,
+    },
+    Workload {
+        name: "s6",
+        question: "how telling one put grows with the watchers of its key",
+        time_max: minutes(5),
+        has_etcd: false,
+        run: laws::fan_out,
+    },
+    Workload {
+        name: "s7",
+        question: "how catching up grows with the distance",
+        time_max: minutes(5),
+        has_etcd: false,
+        run: laws::catch_up,
+    },
+    Workload {
+        name: "s8",
+        question: "how a put and its room on the disk grow with the value",
+        time_max: minutes(5),
+        has_etcd: false,
+        run: laws::values,
+    },
+    Workload {
+        name: "s9",
+        question: "how a compaction grows with what it removes, and with what lives on",
+        time_max: minutes(5),
+        has_etcd: false,
+        run: laws::compaction,
+    },
+    Workload {
+        name: "s10",
+        question: "how the room on the disk grows with the records",
+        time_max: minutes(5),
+        has_etcd: false,
+        run: laws::file,
+    },
+    Workload {
+        name: "s11",
+        question: "what a second core gives puts, gets and catching up",
+        time_max: minutes(5),
+        has_etcd: false,
+        run: laws::cores,
     },
 ];

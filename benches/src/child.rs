@@ -1,48 +1,60 @@
 //! A workload in a process of its own: what one leaves behind in memory does not weigh on the next, and one that hangs
 //! is ended.
 
-use std::io::{BufRead, BufReader, stdin};
+use std::io::{BufRead, BufReader, Read, stdin};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, getpgrp, getpid, kill_current_process_group, kill_process_group};
-use serde_json::Value;
 
 use crate::Outcome;
 use crate::catalogue::Workload;
 use crate::disk::remove_of;
 use crate::gear::Gear;
-use crate::report::{failure, print_row};
+use crate::progress::Progress;
+use crate::report::{Measured, Row, line};
 
-/// When a workload of a quick run is given up.
-const QUICK_TIME_MAX: Duration = Duration::from_secs(60);
+/// When a workload of a quick run is given up: it takes half a minute at most where nothing else runs.
+const QUICK_TIME_MAX: Duration = Duration::from_secs(120);
 
-/// Runs the workload, tells its rows as they come, and returns them. One that fails or is ended costs the others nothing;
-/// what it printed before is kept, and the last row says what happened.
-pub(crate) fn run(workload: &'static Workload, gear: &Gear) -> Outcome<Vec<Value>> {
-    eprintln!("{}: {} …", workload.name, workload.question);
+/// How often the progress is shown anew.
+const TICK: Duration = Duration::from_millis(500);
+
+/// What a workload's process says.
+enum Said {
+    /// On its output: a row.
+    Row(String),
+    /// On its error stream, for people.
+    Line(String),
+}
+
+/// Runs the workload, tells its rows as they come, and returns them. One that fails or is ended costs the others nothing, and
+/// what it printed before is kept.
+pub(crate) fn run(workload: &'static Workload, gear: &Gear, progress: &mut Progress) -> Outcome<Measured> {
+    progress.begin(workload.name, workload.question);
     let scale = gear.scale;
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--inside", workload.name]).args(scale.quick.then_some("--quick"));
     command.arg("--watchful").arg(&gear.watchful).args(gear.beside_etcd.then_some("--peer=etcd"));
+    command.args(gear.leaves_long_cells.then_some("--leave-long-cells"));
     // A group of its own: a workload's servers are in it, and end with it.
     command.process_group(0);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
     let (begun, time_max) = (Instant::now(), scale.pick(workload.time_max, QUICK_TIME_MAX));
-    let (mut rows, in_time) = watch(&mut child, begun + time_max);
+    let Heard { rows, in_time, last_line } = watch(&mut child, begun + time_max, progress);
     let ended = child.wait()?;
     remove_of(child.id());
-    let seconds = begun.elapsed().as_secs_f64();
-    eprintln!("{}: took {seconds:.0} s", workload.name);
-    if !in_time {
-        rows.push(failure(workload.name, &format!("ended after {time_max:?}")));
-    } else if !ended.success() {
-        rows.push(failure(workload.name, &format!("failed: {ended}")));
-    }
-    Ok(rows)
+    let seconds = progress.end(workload.name);
+    let failed = match (in_time, ended.success()) {
+        (true, true) => None,
+        (false, _) => Some(format!("ended after {time_max:?}")),
+        (true, false) => Some(format!("failed: {}", last_line.unwrap_or_else(|| ended.to_string()))),
+    };
+    Ok(Measured { name: workload.name.to_owned(), seconds, rows, failed })
 }
 
 /// In the child: ends the process when its parent is gone, so that nothing measures on unseen.
@@ -61,26 +73,55 @@ pub(crate) fn end_with_parent() {
     });
 }
 
-/// The rows the child prints until it ends, and whether it did so in time. Otherwise it is killed.
-fn watch(child: &mut Child, deadline: Instant) -> (Vec<Value>, bool) {
-    let (send, lines) = mpsc::channel();
-    if let Some(output) = child.stdout.take() {
-        thread::spawn(move || {
-            BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| send.send(line))
-        });
-    }
-    let mut rows = Vec::new();
+/// What was heard of a workload.
+#[derive(Default)]
+struct Heard {
+    rows: Vec<Row>,
+    /// It ended by itself, before its time was over.
+    in_time: bool,
+    /// Of a workload that fails, the reason.
+    last_line: Option<String>,
+}
+
+/// Listens to the child until it ends, or its time is over. Then it is killed.
+fn watch(child: &mut Child, deadline: Instant, progress: &Progress) -> Heard {
+    let (said, mut heard) = (listen(child), Heard::default());
     loop {
-        match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(line) => rows.extend(parse(&line)),
-            Err(mpsc::RecvTimeoutError::Disconnected) => return (rows, true),
-            Err(mpsc::RecvTimeoutError::Timeout) => {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match said.recv_timeout(left.min(TICK)) {
+            Ok(Said::Row(text)) => heard.rows.extend(parse(&text, progress)),
+            Ok(Said::Line(text)) => {
+                progress.tell(&text);
+                heard.last_line = Some(text);
+            }
+            Err(RecvTimeoutError::Disconnected) => return Heard { in_time: true, ..heard },
+            Err(RecvTimeoutError::Timeout) if left.is_zero() => {
                 // Where it has just ended by itself there is nothing to kill.
                 let _ = kill_group(child);
-                return (rows, false);
+                return heard;
             }
+            Err(RecvTimeoutError::Timeout) => progress.tick(),
         }
     }
+}
+
+/// What the child says, until both its streams are closed.
+fn listen(child: &mut Child) -> Receiver<Said> {
+    let (send, said) = channel();
+    if let Some(output) = child.stdout.take() {
+        hand_on(output, send.clone(), Said::Row);
+    }
+    if let Some(errors) = child.stderr.take() {
+        hand_on(errors, send, Said::Line);
+    }
+    said
+}
+
+fn hand_on(stream: impl Read + Send + 'static, send: Sender<Said>, as_said: fn(String) -> Said) {
+    thread::spawn(move || {
+        let lines = BufReader::new(stream).lines().map_while(Result::ok);
+        lines.map(as_said).try_for_each(|said| send.send(said))
+    });
 }
 
 /// Ends the workload, and the servers it has started.
@@ -89,8 +130,8 @@ fn kill_group(child: &Child) -> Outcome {
     Ok(kill_process_group(group, Signal::KILL)?)
 }
 
-fn parse(line: &str) -> Option<Value> {
-    let row = serde_json::from_str(line).ok()?;
-    print_row(&row);
+fn parse(text: &str, progress: &Progress) -> Option<Row> {
+    let row = serde_json::from_str(text).ok()?;
+    progress.tell(&line(&row));
     Some(row)
 }

@@ -17,19 +17,31 @@ mod cli;
 
 mod catalogue;
 
+mod durations;
+
+mod measure;
+
 mod child;
+
+mod progress;
 
 mod workloads;
 
 mod api;
 
+mod laws;
+
 mod rounds;
 
 mod report;
 
+mod plots;
+
 mod scale;
 
 mod gear;
+
+mod machine;
 
 mod disk;
 

@@ -1,4 +1,4 @@
-//! The harness's program: `cargo xtask bench -- [NAME…] [--quick] [--list] [--record FILE]`.
+//! The harness's program: `cargo xtask bench` hands it its arguments, and `--help` tells them.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;

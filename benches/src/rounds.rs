@@ -1,11 +1,21 @@
 //! Rounds: ours and the peer's in turn, so that a slow minute of the machine falls on both.
 
+use serde::{Deserialize, Deserializer, Serialize};
+
 use crate::Outcome;
 use crate::scale::ROUNDS;
 
 /// One figure a round.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Series(pub(crate) Vec<f64>);
+
+impl<'de> Deserialize<'de> for Series {
+    /// JSON has no word for what is no number, and writes null.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let rounds = Vec::<Option<f64>>::deserialize(deserializer)?;
+        Ok(rounds.into_iter().map(|figure| figure.unwrap_or(f64::NAN)).collect())
+    }
+}
 
 impl FromIterator<f64> for Series {
     fn from_iter<T: IntoIterator<Item = f64>>(rounds: T) -> Self {
@@ -18,6 +28,14 @@ impl Series {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
         sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+
+    pub(crate) fn least(&self) -> f64 {
+        self.0.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    pub(crate) fn most(&self) -> f64 {
+        self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max)
     }
 }
 

@@ -43,7 +43,7 @@ enum Command {
     /// Run the tests; arguments go to `cargo test`
     #[command(disable_help_flag = true)]
     Test(Passed),
-    /// Run benchmarks: `[NAME] [--quick] [--list]`; arguments go to the benchmarks' own program
+    /// Run benchmarks, compare their records and draw them: `--help` tells; arguments go to the benchmarks' own program
     #[command(disable_help_flag = true)]
     Bench(Passed),
     /// Compare with a real etcd: `[--seeds N|A..B] [--seed S] [--steps N] [--keep-going]`

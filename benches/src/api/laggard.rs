@@ -1,8 +1,10 @@
-//! A9: what a watcher 500,000 revisions behind costs those who put.
+//! A9: what a watcher 1,000 to 500,000 revisions behind costs those who put.
 //!
 //! First the highest rate of puts is measured, with 64 in flight. Then puts arrive at half of it, at times that are fixed
-//! beforehand; rounds without and with a laggard take turns. Through the whole round somebody is that far behind: as soon
-//! as one has caught up the next begins. Each server has its own rate, and its own round without as its measure.
+//! beforehand: in one window with no watcher, and in one for each distance. Through a whole window somebody is that far behind:
+//! as soon as one has caught up the next begins. Each server has its own rate, and its own window without as its measure.
+//! What a server has not answered some seconds after its window is counted and given up, and the next window begins when it
+//! answers again.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +13,7 @@ use super::calls::{GET, PUT, get, revision_in};
 use super::closed_loop::{Callers, Plan, Until, fill};
 use super::connection::Connection;
 use super::open_loop::{Arrivals, arrive};
-use super::server::{Host, Server};
+use super::server::{Host, Server, Side};
 use super::turns::{Figure, Rounds, in_turn};
 use super::unary::millis;
 use super::watching::{Follower, WatchStream, of_all_keys};
@@ -27,50 +29,77 @@ const IN_FLIGHT: usize = 64;
 const CONNECTIONS: usize = 4;
 
 struct Case<'h> {
+    side: Side,
     server: &'h Server,
-    behind: u64,
+    distances: &'h [u64],
     window: Duration,
 }
 
 pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
-    let behind: u64 = gear.scale.pick(500_000, 5000);
+    let distances: &[u64] = gear.scale.pick(&[1000, 10_000, 100_000, 500_000], &[1000, 5000]);
+    let longest = distances.iter().copied().max().unwrap_or_default();
     in_turn(gear, "A9", |side| {
         let (host, runtime) = (Host::start(gear, side)?, two_threads()?);
-        runtime.block_on(in_time("filling", fill(host.server.port(), behind + 1000, KEYS)))?;
-        let window = Duration::from_millis(gear.scale.pick(5000, 300));
+        runtime.block_on(in_time("filling", fill(host.server.port(), longest + 1000, KEYS)))?;
+        let window = Duration::from_millis(gear.scale.pick(3000, 200));
+        let mut is_over = false;
         let round = move |_| {
-            let case = Case { server: &host.server, behind, window };
-            runtime.block_on(case.measure())
+            let (case, mut figures) = (Case { side, server: &host.server, distances, window }, Vec::new());
+            if is_over {
+                return Ok(figures);
+            }
+            match runtime.block_on(case.measure(&mut figures)) {
+                Err(error) if side == Side::Etcd => {
+                    // What a peer does not live through is its result too, and ours goes on.
+                    eprintln!(
+                        "  {} is left out from here on: {error}; {}",
+                        side.name(),
+                        host.server.last_words()
+                    );
+                    is_over = true;
+                }
+                outcome => outcome?,
+            }
+            Ok(figures)
         };
         Ok(Box::new(round) as Rounds<'_>)
     })
 }
 
 impl Case<'_> {
-    async fn measure(&self) -> Outcome<Vec<Figure>> {
-        let rate = self.highest_rate().await?;
-        let connections = Connection::open_some(self.server.port(), CONNECTIONS).await?;
-        let without = arrive(&connections, KEYS, rate / 2.0, self.window).await?;
-        let laggards = tokio::spawn(laggards(self.server.port(), self.behind, Instant::now() + self.window));
-        let with = arrive(&connections, KEYS, rate / 2.0, self.window).await?;
-        let laggards = in_time("the last laggard", async { laggards.await? }).await?;
-        self.figures(rate / 2.0, &without, &with, laggards)
+    async fn measure(&self, figures: &mut Vec<Figure>) -> Outcome {
+        let rate = self.highest_rate().await? / 2.0;
+        let without = self.window(rate).await?;
+        figures.push(figure_of(0, rate, &without));
+        for behind in self.distances {
+            let laggards = tokio::spawn(laggards(self.server.port(), *behind, Instant::now() + self.window));
+            let with = self.window(rate).await?;
+            let laggards = in_time("the last laggard", async { laggards.await? }).await?;
+            figures.push(figure_of(*behind, rate, &with).with("caught up in the window", laggards));
+            let ratio = p99(&with) / p99(&without);
+            let figure = Figure::new(case_of(*behind), "p99 with, by p99 without", ratio);
+            figures.push(figure.with_goal(Goal::AtMost(1.2)));
+            in_time("an answer after a laggard", self.answer()).await?;
+        }
+        Ok(())
     }
 
-    fn figures(&self, rate: f64, without: &Arrivals, with: &Arrivals, laggards: f64) -> Outcome<Vec<Figure>> {
-        let name = format!("put, a watcher {} behind", self.behind);
-        let p99 = |arrivals: &Arrivals| millis(&arrivals.latencies, 0.99);
-        Ok(vec![
-            Figure::new(&name, "p99 with, by p99 without", p99(with) / p99(without))
-                .with_goal(Goal::AtMost(1.2))
-                .with("p99 without ms", p99(without)),
-            Figure::new(&name, "p99 ms", p99(with))
-                .with("p50 ms", millis(&with.latencies, 0.5))
-                .with("p50 without ms", millis(&without.latencies, 0.5))
-                .with("puts/s due", rate)
-                .with("refused", figure(with.refused))
-                .with("caught up in the window", laggards),
-        ])
+    /// Puts, on connections of their own: what is given up unanswered may not weigh on the next window. A peer's connection
+    /// may break under the load; its puts are unanswered then.
+    async fn window(&self, rate: f64) -> Outcome<Arrivals> {
+        let connections = Connection::open_some(self.server.port(), CONNECTIONS).await?;
+        let arrivals = arrive(&connections, KEYS, rate, self.window).await?;
+        match &arrivals.broken {
+            Some(error) if self.side == Side::Watchful => Err(format!("a put: {error}").into()),
+            _ => Ok(arrivals),
+        }
+    }
+
+    /// Waits until a put is answered.
+    async fn answer(&self) -> Outcome {
+        let connection = Connection::open(self.server.port()).await?;
+        let answer = connection.method(PUT.path)?.call((PUT.request)(0)?).await?;
+        (PUT.check)(0, &answer)
     }
 
     async fn highest_rate(&self) -> Outcome<f64> {
@@ -79,6 +108,22 @@ impl Case<'_> {
         let calls = callers.run(&plan).await?;
         Ok(figure(calls.done) / calls.took.as_secs_f64())
     }
+}
+
+fn case_of(behind: u64) -> String {
+    format!("put, a watcher {behind} behind")
+}
+
+fn figure_of(behind: u64, rate: f64, arrivals: &Arrivals) -> Figure {
+    Figure::new(case_of(behind), "p99 ms", p99(arrivals))
+        .with("p50 ms", millis(&arrivals.latencies, 0.5))
+        .with("puts/s due", rate)
+        .with("refused", figure(arrivals.refused))
+        .with("unanswered", figure(arrivals.unanswered))
+}
+
+fn p99(arrivals: &Arrivals) -> f64 {
+    millis(&arrivals.latencies, 0.99)
 }
 
 /// One after the other, until the time is over. Returns how many caught up, the last one in part.

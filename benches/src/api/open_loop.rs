@@ -13,7 +13,6 @@ use watchful_testkit::SplitMix64;
 use super::calls::PUT;
 use super::closed_loop::{new_latencies, note};
 use super::connection::{Connection, Method, Refused};
-use super::in_time;
 use crate::Outcome;
 use crate::keys::{KEYS_SEED, any_below};
 use crate::workloads::support::figure;
@@ -24,9 +23,17 @@ pub(crate) struct Arrivals {
     pub(crate) latencies: Histogram<u64>,
     /// "Too many requests", and the like.
     pub(crate) refused: u64,
+    /// Given up unanswered. Their latency is how long they had waited by then, which is too little.
+    pub(crate) unanswered: u64,
+    /// What the first of those met whose connection broke; they are among the unanswered.
+    pub(crate) broken: Option<String>,
 }
 
-/// Puts on these connections, so many a second, for so long. The number of those under way is bounded by their product.
+/// How much longer than they came puts are waited for, at most.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Puts on these connections, so many a second, for so long. The number of those under way is bounded by their product. A
+/// server that answers none does not hold this up for more than the bound.
 pub(crate) async fn arrive(
     connections: &[Connection],
     keys: u64,
@@ -42,19 +49,30 @@ pub(crate) async fn arrive(
     while let Some(due) = due.recv().await {
         let method = methods[tasks.len() % methods.len()].clone();
         let number = any_below(&mut rng, keys);
-        tasks.push(tokio::spawn(put(method, number, due, Arc::clone(&latencies))));
+        tasks.push((due, tokio::spawn(put(method, number, due, Arc::clone(&latencies)))));
     }
-    let all = async {
-        let mut done = 0;
-        for task in &mut tasks {
-            done += u64::from(task.await??);
-        }
-        Ok(done)
-    };
-    let done = in_time("puts that were due", all).await?;
     clock.join().map_err(|_| "the clock panicked")?;
+    let (mut refused, mut unanswered, mut broken) = (0, 0, None);
+    let until = tokio::time::Instant::now() + ANSWERED_WITHIN;
+    for (due, task) in &mut tasks {
+        match tokio::time::timeout_at(until, &mut *task).await {
+            Ok(answered) => match answered?? {
+                Answered::Done => {}
+                Answered::Refused => refused += 1,
+                Answered::Broken(error) => {
+                    unanswered += 1;
+                    broken.get_or_insert(error);
+                }
+            },
+            Err(_) => {
+                task.abort();
+                note(&latencies, due.elapsed());
+                unanswered += 1;
+            }
+        }
+    }
     let latencies = latencies.lock().map_err(|_| "a put panicked")?.clone();
-    Ok(Arrivals { latencies, refused: tasks.len() as u64 - done })
+    Ok(Arrivals { latencies, refused, unanswered, broken })
 }
 
 /// A thread of its own wakes more exactly than a runtime's timer, whose ticks are milliseconds.
@@ -73,18 +91,25 @@ fn tick(due: &UnboundedSender<Instant>, rate: f64, window: Duration) {
     }
 }
 
-/// Whether it was done, and not refused.
+/// What came of one put.
+enum Answered {
+    Done,
+    Refused,
+    /// The connection is gone.
+    Broken(String),
+}
+
 async fn put(
     method: Method,
     number: u64,
     due: Instant,
     latencies: Arc<Mutex<Histogram<u64>>>,
-) -> Outcome<bool> {
+) -> Outcome<Answered> {
     let answer = method.call((PUT.request)(number)?).await;
     note(&latencies, due.elapsed());
     match answer {
-        Ok(answer) => (PUT.check)(number, &answer).map(|()| true),
-        Err(error) if error.is::<Refused>() => Ok(false),
-        Err(error) => Err(error),
+        Ok(answer) => (PUT.check)(number, &answer).map(|()| Answered::Done),
+        Err(error) if error.is::<Refused>() => Ok(Answered::Refused),
+        Err(error) => Ok(Answered::Broken(error.to_string())),
     }
 }

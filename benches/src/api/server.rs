@@ -1,10 +1,12 @@
 //! A server as a process of its own, on a port of its own, with a folder on a disk.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,7 +36,14 @@ pub(crate) enum Side {
 pub(crate) struct Server {
     child: Child,
     port: u16,
+    last_lines: LastLines,
 }
+
+/// What a server said last.
+type LastLines = Arc<Mutex<VecDeque<String>>>;
+
+/// How many lines of it are kept: a crash is told over several.
+const LAST_LINES: usize = 6;
 
 /// A server with a folder of its own, which goes when the server is gone.
 pub(crate) struct Host {
@@ -57,13 +66,13 @@ impl Server {
         let child = spawned.map_err(|error| {
             format!("{} does not start: {error}. {}", command.get_program().display(), side.remedy())
         })?;
-        let mut server = Self { child, port: 0 };
+        let mut server = Self { child, port: 0, last_lines: LastLines::default() };
         let (send, lines) = channel();
         if let Some(output) = server.child.stdout.take() {
-            hand_on_lines(output, send.clone());
+            hand_on_lines(output, send.clone(), Arc::clone(&server.last_lines));
         }
         if let Some(output) = server.child.stderr.take() {
-            hand_on_lines(output, send);
+            hand_on_lines(output, send, Arc::clone(&server.last_lines));
         }
         server.port = listening_port(side, &lines)?;
         Ok(server)
@@ -75,6 +84,13 @@ impl Server {
 
     pub(crate) fn process(&self) -> Process {
         Process(self.child.id())
+    }
+
+    /// What it said last, for whoever finds it gone.
+    pub(crate) fn last_words(&self) -> String {
+        let lines = self.last_lines.lock();
+        let lines = lines.map(|lines| lines.iter().cloned().collect::<Vec<_>>().join(" / "));
+        format!("the last it said was {:?}", lines.unwrap_or_default())
     }
 
     /// Asks it to end, and waits until it has.
@@ -159,9 +175,16 @@ impl Side {
 }
 
 /// Reads to the end, so that the server is never held up by a full pipe.
-fn hand_on_lines(output: impl Read + Send + 'static, lines: Sender<String>) {
+fn hand_on_lines(output: impl Read + Send + 'static, lines: Sender<String>, last: LastLines) {
     thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
+        // Not `lines`, which would end at the first that is no text: a server whose output is closed ends too.
+        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line).into_owned();
+            if let Ok(mut last) = last.lock() {
+                last.push_back(line.clone());
+                let too_many = last.len().saturating_sub(LAST_LINES);
+                last.drain(..too_many);
+            }
             // Nobody listens any more once the port is known.
             let _ = lines.send(line);
         }

@@ -100,8 +100,12 @@ mod tests {
         let rows = peers.rows(series, new, |row| row.with("first", 1.0)).unwrap();
         let rows: Vec<_> = rows.iter().map(Row::to_json).collect();
         assert_eq!(rows.len(), 3);
-        assert_eq!((rows[0]["peer"].as_str(), rows[0]["more"]["first"].as_f64()), (Some(LMDB), Some(1.0)));
-        let others = rows[1..].iter().filter_map(|row| Some((row["case"].clone(), row["peer"].as_str()?)));
+        assert_eq!(
+            (rows[0]["peer"]["name"].as_str(), rows[0]["more"]["first"].as_f64()),
+            (Some(LMDB), Some(1.0))
+        );
+        let others =
+            rows[1..].iter().filter_map(|row| Some((row["case"].clone(), row["peer"]["name"].as_str()?)));
         assert!(others.into_iter().all(|(case, name)| case == format!("case, beside {name}")));
         for (row, name) in rows[3 - MISSING.len()..].iter().zip(MISSING) {
             assert_eq!(row["case"], format!("case, {name} NOT BUILT IN"));

@@ -1,0 +1,76 @@
+//! A run: one workload after the other, into a record and a table.
+
+use std::path::PathBuf;
+
+use crate::catalogue::Workload;
+use crate::durations::{LongCell, expected};
+use crate::gear::Gear;
+use crate::machine::{self, Machine};
+use crate::progress::Progress;
+use crate::report::{Form, Measured, Record, Row, Run, print};
+use crate::{Outcome, child};
+
+/// Records that a run has to do with.
+pub(crate) struct Books {
+    /// Where it goes.
+    pub(crate) record: Option<PathBuf>,
+    /// What lends the peer's long cells.
+    pub(crate) lender: Option<Record>,
+}
+
+/// Measures, and prints the table.
+///
+/// The record is written after each workload, so that a run which is broken off leaves what it has.
+pub(crate) fn measure(chosen: &[&'static Workload], gear: &Gear, books: &Books, form: Form) -> Outcome {
+    let mut run = new_run(gear);
+    // What cannot be added to is better known now than in an hour.
+    let before = books.record.as_deref().map(|file| Record::open_for(file, &run)).transpose()?;
+    if let Some(lender) = &books.lender {
+        lender.clone().add(run.clone()).map_err(|error| format!("--peer-record: {error}"))?;
+    }
+    let lasting = chosen.iter().map(|workload| expected(workload.name, gear.scale, gear.beside_etcd));
+    let mut progress = Progress::new(lasting);
+    for workload in chosen {
+        run.workloads.push(measure_one(workload, gear, books.lender.as_ref(), &mut progress)?);
+        if let Some((file, before)) = books.record.as_deref().zip(before.as_ref()) {
+            before.write_with(file, run.clone())?;
+        }
+    }
+    progress.finish();
+    if let Some(file) = &books.record {
+        eprintln!("added to {}", file.display());
+    }
+    print(form, &run.workloads.iter().map(|workload| (&run, workload)).collect::<Vec<_>>());
+    let is_whole = run.workloads.iter().all(|workload| workload.failed.is_none());
+    if is_whole { Ok(()) } else { Err("not every workload came to its end".into()) }
+}
+
+/// With the peer's long cells from the lender, where it has them.
+fn measure_one(
+    workload: &'static Workload,
+    gear: &Gear,
+    lender: Option<&Record>,
+    progress: &mut Progress,
+) -> Outcome<Measured> {
+    let lent = lender.zip(LongCell::of(workload.name));
+    let lent = lent.filter(|(lender, long)| lender.has_peer_in(workload.name, |case| long.is_of(case)));
+    let Some((lender, long)) = lent else { return child::run(workload, gear, progress) };
+    let gear = Gear { leaves_long_cells: true, ..gear.clone() };
+    let mut measured = child::run(workload, &gear, progress)?;
+    let is_long = |row: &&mut Row| long.is_of(&row.case);
+    measured.rows.iter_mut().filter(is_long).for_each(|row| lender.lend_peer(row));
+    Ok(measured)
+}
+
+fn new_run(gear: &Gear) -> Run {
+    let args = std::env::args().skip(1).collect::<Vec<_>>();
+    Run {
+        date: machine::today(),
+        commit: machine::commit(),
+        command: ["cargo xtask bench", &args.join(" ")].join(" ").trim_end().to_owned(),
+        scale: gear.scale.name().to_owned(),
+        machine: Machine::this(),
+        versions: machine::versions(gear.beside_etcd),
+        workloads: Vec::new(),
+    }
+}
