@@ -1,3 +1,5 @@
+//! How the writer counts those who will come back.
+
 use super::*;
 use crate::Settings;
 
