@@ -53,7 +53,8 @@ pub struct Table(pub(crate) usize);
 pub struct BackendStats {
     /// See [`Backend::used_bytes`].
     pub used_bytes: u64,
-    /// The length of the data file. It grows, since pages that were freed are used again and not given back; it shrinks
+    /// The length of the data file: its pages, and where commits wait for the disk up to 512 KiB of zeros behind them. It
+    /// grows, since pages that were freed are used again and not given back; it shrinks
     /// when it is [defragmented](Backend::defragment).
     pub file_bytes: u64,
     /// The most the data file may grow to.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use heed::types::Bytes;
 use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, RoTxn, RwTxn, WithoutTls};
 
+use crate::ahead::Ahead;
 use crate::disk::free_bytes;
 use crate::error::{BackendError, EngineError};
 use crate::settings::{BackendSettings, Durability};
@@ -23,6 +24,8 @@ pub(crate) struct Environment {
     pub(crate) tables: Vec<RawTable>,
     pub(crate) data_file: PathBuf,
     pub(crate) readers_max: u32,
+    /// None where no commit waits for the disk, or none is made.
+    ahead: Option<Ahead>,
 }
 
 impl Environment {
@@ -41,6 +44,7 @@ impl Environment {
         };
         let mut this = Self::map(dir, flags, dir.join(DATA_FILE), settings, names)?;
         this.env.clear_stale_readers().map_err(|error| this.error("clearing stale readers", error))?;
+        this.ahead = (settings.durability != Durability::Unsynced).then(Ahead::default);
         for name in names {
             let table = this.create_table(name).map_err(|error| this.error("making a table", error))?;
             this.tables.push(table);
@@ -93,7 +97,7 @@ impl Environment {
         let opened = unsafe { options.open(path) };
         let env = opened.map_err(|error| open_error(path, error))?;
         let readers_max = settings.readers_max;
-        Ok(Self { env, tables: Vec::new(), data_file, readers_max })
+        Ok(Self { env, tables: Vec::new(), data_file, readers_max, ahead: None })
     }
 
     /// Through heed's own door for this: it lets one thread at a time open tables, as LMDB demands.
@@ -118,7 +122,19 @@ impl Environment {
     }
 
     pub(crate) fn write(&self) -> heed::Result<RwTxn<'_>> {
-        self.env.write_txn()
+        let txn = self.env.write_txn()?;
+        // Now that LMDB's own lock is held too, and before this transaction can write a page.
+        self.write_ahead();
+        Ok(txn)
+    }
+
+    /// See [`Ahead`].
+    fn write_ahead(&self) {
+        let Some(ahead) = &self.ahead else { return };
+        let info = self.env.info();
+        let page_bytes = u64::from(self.env.unnamed_database_stat().page_size);
+        let end = (info.last_page_number as u64 + 1) * page_bytes;
+        ahead.prepare(&self.data_file, end, info.map_size as u64);
     }
 
     /// Whether LMDB has given the environment up: the page that makes a commit valid could not be written.

@@ -28,6 +28,9 @@
 //! cheaper than many transactions. Values a little over 2 KB, or a little over a multiple of the page size, waste up to
 //! half a page each.
 //!
+//! To make a file longer makes its sync slower, so zeros are kept ahead of its end, at most 512 KiB, and none where the
+//! disk is nearly full or where no commit waits for it.
+//!
 //! # A worked example
 //!
 //! ```
@@ -74,6 +77,8 @@ mod environment;
 mod seats;
 
 mod folder;
+
+mod ahead;
 
 mod disk;
 

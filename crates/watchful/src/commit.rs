@@ -132,6 +132,14 @@ pub(crate) struct Committer {
     pub(crate) counts: CommitCounts,
 }
 
+/// What is to be known of a group that was run.
+struct Ran {
+    /// Those who were answered and those who waited meanwhile.
+    callers: usize,
+    /// How long the commit itself took: nothing, when there was none.
+    took: Duration,
+}
+
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Box<dyn Job>>,
@@ -236,9 +244,8 @@ impl Committer {
             if jobs.is_empty() {
                 return;
             }
-            let answered = jobs.len();
-            let took = self.run(jobs);
-            self.gather(answered, took);
+            let ran = self.run(jobs);
+            self.gather(ran);
         }
     }
 
@@ -247,16 +254,16 @@ impl Committer {
     /// Callers that write again as soon as they are answered would fall into two halves otherwise, one of which waits
     /// while the other is committed: half the throughput and twice the wait. A caller that is alone is not waited for.
     /// The moment is a part of what the commit took, so it costs little where nobody comes back.
-    fn gather(&self, answered: usize, took: Duration) {
+    fn gather(&self, ran: Ran) {
         /// However slow the disk is.
         const GATHER_MAX: Duration = Duration::from_millis(1);
         let mut queue = self.queue.lock();
-        let all = (answered + queue.waiting.len()).min(self.group_max);
+        let all = ran.callers.min(self.group_max);
         if all < 2 || queue.waiting.len() >= all || queue.closed || queue.turned {
             return;
         }
         queue.awaited = all;
-        self.signal.wait_for(&mut queue, (took / 2).min(GATHER_MAX));
+        self.signal.wait_for(&mut queue, (ran.took / 2).min(GATHER_MAX));
         queue.awaited = 0;
     }
 
@@ -288,18 +295,18 @@ impl Committer {
     }
 
     /// Works out and commits one group, and answers everybody in it.
-    ///
-    /// Returns how long the commit itself took: nothing, when there was none.
-    fn run(&self, mut jobs: Vec<Box<dyn Job>>) -> Duration {
+    fn run(&self, mut jobs: Vec<Box<dyn Job>>) -> Ran {
         let committed = self.commit(&mut jobs);
         let took = committed.as_ref().copied().unwrap_or_default();
         let committed = committed.map(drop);
         self.compacted.tell(&self.mvcc, &committed);
         self.count(jobs.len() as u64);
+        // Before anybody is answered: who has come back since then would be counted twice, and waited for in vain.
+        let callers = jobs.len() + self.queue.lock().waiting.len();
         for job in jobs {
             job.settle(committed.clone());
         }
-        took
+        Ran { callers, took }
     }
 
     fn commit(&self, jobs: &mut [Box<dyn Job>]) -> Result<Duration, MvccError> {
@@ -393,3 +400,6 @@ impl Committer {
         &self.mvcc
     }
 }
+
+#[cfg(test)]
+mod tests;

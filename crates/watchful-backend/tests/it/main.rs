@@ -10,6 +10,8 @@ mod defragmenting;
 
 mod failing;
 
+mod growing;
+
 mod opening;
 
 mod tables;

@@ -129,7 +129,8 @@ fn free_pages_at_the_end_may_be_missing() {
     let whole = entries(&backend, log);
     drop(backend);
     let path = data_file(dir.path());
-    let full = fs::metadata(&path).unwrap().len();
+    let report = check_file(&path).unwrap();
+    let full = report.pages * u64::from(report.page_bytes);
     fs::File::options().write(true).open(&path).unwrap().set_len(full - 500_000).unwrap();
     let (backend, log) = open(dir.path());
     assert_eq!(entries(&backend, log), whole);
