@@ -45,15 +45,15 @@ async fn a_watch_goes_on_after_its_request_has_ended() {
     let mut lines = Lines::of(served.open("POST", "/v3/watch", full(&create("a", 1))).await);
     assert_eq!(lines.result().await["created"], true);
     assert_eq!(lines.result().await["events"], json!([event("a", "1", 2)]));
-    // Sent as they come: the next put is only made when the line of the one before is there.
+    // Sent as they come: the next write is only made when the line of the one before is there.
     for revision in 3..8 {
         served.post("/v3/kv/deleterange", &json!({"key": base64("a")}).to_string()).await;
-        served.post("/v3/kv/put", &put("a", "2")).await;
         let deleted = lines.result().await;
         assert_eq!(
             (&deleted["events"][0]["type"], deleted["events"].as_array().unwrap().len()),
             (&json!("DELETE"), 1)
         );
+        served.post("/v3/kv/put", &put("a", "2")).await;
         assert_eq!(lines.result().await["events"], json!([event("a", "2", 2 * revision - 2)]));
     }
     let streams = &served.shared().counts.watch_streams;
