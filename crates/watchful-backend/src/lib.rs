@@ -68,6 +68,8 @@ mod write;
 
 mod range;
 
+mod prefetch;
+
 mod copy;
 
 mod defragment;

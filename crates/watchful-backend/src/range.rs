@@ -8,12 +8,14 @@ use heed::{RoRange, RoRevRange};
 use crate::backend::Table;
 use crate::environment::Environment;
 use crate::error::BackendError;
+use crate::prefetch::Ahead;
 use crate::read::{Entry, View};
 
 /// The entries of a range of keys, in order. It ends after an error.
 pub struct Range<'t> {
     entries: RoRange<'t, Bytes, Bytes>,
     environment: &'t Environment,
+    ahead: Ahead,
 }
 
 impl<'t> Range<'t> {
@@ -25,7 +27,7 @@ impl<'t> Range<'t> {
         let environment = view.environment;
         let entries = environment.tables[table.0].range(view.txn, &as_pair(range));
         let entries = entries.map_err(|error| environment.error("beginning a walk", error))?;
-        Ok(Self { entries, environment })
+        Ok(Self { entries, environment, ahead: Ahead::default() })
     }
 }
 
@@ -34,6 +36,9 @@ impl<'t> Iterator for Range<'t> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.entries.next()?;
+        if let Ok((key, value)) = &next {
+            self.ahead.come_to(key, value);
+        }
         Some(next.map_err(|error| self.environment.error("walking a table", error)))
     }
 }

@@ -55,10 +55,8 @@ impl Txn<'_, '_> {
             revisions.clear();
             let has_more = rows.turn(&mut |_, revision| revisions.push(revision))?;
             is_empty &= revisions.is_empty();
-            rows.read(&revisions, &mut |rows| {
-                for &(revision, record) in rows {
-                    holds &= compare.holds_for(&RecordRef::parse(revision, record)?.key_value()?);
-                }
+            rows.read(&revisions, &mut |place, record| {
+                holds &= compare.holds_for(&RecordRef::parse(revisions[place], record)?.key_value()?);
                 Ok(())
             })?;
             if !holds || !has_more {

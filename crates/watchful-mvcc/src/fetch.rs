@@ -17,6 +17,22 @@ pub(crate) fn fetch<'t>(
     rows: &[Revision],
 ) -> Result<Vec<Option<&'t [u8]>>, MvccError> {
     let mut found = vec![None; rows.len()];
+    fetch_each(txn, log, rows, |at, record| {
+        found[at] = record;
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Shows the record of each of `rows` as soon as it is found, with its place in `rows`; none for one that is not there.
+///
+/// Whoever copies a record then finds it near, where a walk to all of them first would have it waited for twice.
+pub(crate) fn fetch_each<'t>(
+    txn: &'t ReadTxn,
+    log: Table,
+    rows: &[Revision],
+    mut show: impl FnMut(usize, Option<&'t [u8]>) -> Result<(), MvccError>,
+) -> Result<(), MvccError> {
     let mut order: Vec<usize> = (0..rows.len()).collect();
     if !rows.is_sorted() {
         order.sort_unstable_by_key(|&at| rows[at]);
@@ -25,7 +41,7 @@ pub(crate) fn fetch<'t>(
     let mut walk = None;
     while let Some(at) = rest.next() {
         let wanted = rows[at].to_bytes();
-        found[at] = match walk.as_mut().map(|walk| step_to(walk, &wanted)).transpose()?.flatten() {
+        let record = match walk.as_mut().map(|walk| step_to(walk, &wanted)).transpose()?.flatten() {
             Some(record) => Some(record),
             None if rest.peek().is_some_and(|&next| is_near(rows[at], rows[next])) => {
                 let walk = walk.insert(txn.range(log, (Bound::Included(&wanted[..]), Bound::Unbounded))?);
@@ -36,8 +52,9 @@ pub(crate) fn fetch<'t>(
                 txn.get(log, &wanted)?
             }
         };
+        show(at, record)?;
     }
-    Ok(found)
+    Ok(())
 }
 
 /// The most steps that are taken to a row before it is looked up: so many cost about as much as a look-up.

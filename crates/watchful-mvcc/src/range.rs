@@ -24,11 +24,11 @@ pub(crate) trait Rows {
     /// Shows the keys of the next turn that are there, each with its row. Tells whether there may be more.
     fn turn(&mut self, visit: &mut dyn FnMut(&[u8], Revision)) -> Result<bool, MvccError>;
 
-    /// Reads rows that a turn has shown, and hands all of them on at once, in this order.
+    /// Reads rows that a turn has shown, and shows each with its place among them, in whatever order is the cheapest.
     fn read(&self, rows: &[Revision], visit: &mut Visit<'_>) -> Result<(), MvccError>;
 }
 
-pub(crate) type Visit<'a> = dyn FnMut(&[(Revision, &[u8])]) -> Result<(), MvccError> + 'a;
+pub(crate) type Visit<'a> = dyn FnMut(usize, &[u8]) -> Result<(), MvccError> + 'a;
 
 /// Which way the keys of a range are best walked for these options.
 pub(crate) fn direction(options: &RangeOptions) -> Direction {
@@ -93,18 +93,16 @@ impl<'a> Answer<'a> {
 
     fn take(&mut self, rows: &impl Rows, wanted: &[Revision]) -> Result<(), MvccError> {
         let drops_values = self.options.keys_only && self.options.target != SortTarget::Value;
-        let mut buffer = RowBuffer::default();
-        rows.read(wanted, &mut |rows| {
+        let mut buffer = RowBuffer::for_rows(wanted.len());
+        rows.read(wanted, &mut |place, record| {
             if drops_values {
-                return rows
-                    .iter()
-                    .try_for_each(|(revision, record)| buffer.push_without_value(*revision, record));
+                buffer.push_without_value(place, wanted[place], record)
+            } else {
+                buffer.push(place, wanted[place], record)
             }
-            buffer.push_all(rows);
-            Ok(())
         })?;
         let first = self.records.len();
-        buffer.append_to(&mut self.records)?;
+        buffer.append_to(&mut self.records);
         if self.filters_create() {
             let (low, high) = (self.options.min_create_revision, self.options.max_create_revision);
             let mut taken = self.records.split_off(first);
@@ -165,11 +163,11 @@ fn sort(records: &mut [Record], options: &RangeOptions) {
 }
 
 fn without_values(records: &[Record]) -> Result<Vec<Record>, MvccError> {
-    let mut buffer = RowBuffer::default();
-    for record in records {
-        buffer.push_without_value(record.revision(), record.bytes())?;
+    let mut buffer = RowBuffer::for_rows(records.len());
+    for (place, record) in records.iter().enumerate() {
+        buffer.push_without_value(place, record.revision(), record.bytes())?;
     }
     let mut stripped = Vec::new();
-    buffer.append_to(&mut stripped)?;
+    buffer.append_to(&mut stripped);
     Ok(stripped)
 }

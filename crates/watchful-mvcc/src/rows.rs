@@ -1,19 +1,30 @@
-//! Rows on their way out of the log: many records copied into one buffer, which they then share.
+//! Rows on their way out of the log: many records checked and copied into one buffer, which they then share.
 
 use bytes::Bytes;
-use watchful_revision::{Put, Record, RecordKind, RecordRef, Revision, encode_put, encode_tombstone};
+use watchful_revision::{
+    CopiedRecord, Put, Record, RecordKind, RecordRef, Revision, encode_put, encode_tombstone,
+};
 
 use crate::MvccError;
 
-/// Records that were copied and not checked yet.
+/// Records that were checked and copied, each with its place among those that were asked for. They may come in any order.
 #[derive(Default)]
 pub(crate) struct RowBuffer {
     bytes: Vec<u8>,
-    /// Each row's revision and where its record ends.
-    rows: Vec<(Revision, usize)>,
+    rows: Vec<(usize, CopiedRecord)>,
+    /// How many will come.
+    expected: usize,
 }
 
+/// The most bytes that are set aside before it is known how large the records are.
+const GUESS_BYTES_MAX: usize = 64 << 10;
+
 impl RowBuffer {
+    /// One for so many records.
+    pub(crate) fn for_rows(expected: usize) -> Self {
+        Self { bytes: Vec::new(), rows: Vec::with_capacity(expected), expected }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }
@@ -22,22 +33,26 @@ impl RowBuffer {
         self.bytes.len()
     }
 
-    pub(crate) fn push(&mut self, revision: Revision, record: &[u8]) {
+    /// Copies the record, and checks the copy.
+    pub(crate) fn push(&mut self, place: usize, revision: Revision, record: &[u8]) -> Result<(), MvccError> {
+        if self.rows.is_empty() {
+            // Records of one range are often of one size.
+            self.bytes.reserve(record.len().saturating_mul(self.expected).min(GUESS_BYTES_MAX));
+        }
+        let start = self.bytes.len();
         self.bytes.extend_from_slice(record);
-        self.rows.push((revision, self.bytes.len()));
-    }
-
-    /// Adds many records, for which room is made once.
-    pub(crate) fn push_all(&mut self, rows: &[(Revision, &[u8])]) {
-        self.bytes.reserve_exact(rows.iter().map(|(_, record)| record.len()).sum());
-        self.rows.reserve_exact(rows.len());
-        rows.iter().for_each(|(revision, record)| self.push(*revision, record));
+        self.end_record(place, revision, start)
     }
 
     /// Adds a record without its value: one that says the same of its key otherwise, with a checksum of its own.
-    pub(crate) fn push_without_value(&mut self, revision: Revision, record: &[u8]) -> Result<(), MvccError> {
+    pub(crate) fn push_without_value(
+        &mut self,
+        place: usize,
+        revision: Revision,
+        record: &[u8],
+    ) -> Result<(), MvccError> {
         let record = RecordRef::parse(revision, record)?;
-        let view = record.key_value()?;
+        let (view, start) = (record.key_value()?, self.bytes.len());
         match record.kind() {
             RecordKind::Put => {
                 let (create_revision, version, lease) = (view.create_revision, view.version, view.lease);
@@ -46,20 +61,23 @@ impl RowBuffer {
             }
             RecordKind::Tombstone => encode_tombstone(revision, view.key, &mut self.bytes)?,
         }
-        self.rows.push((revision, self.bytes.len()));
+        self.end_record(place, revision, start)
+    }
+
+    fn end_record(&mut self, place: usize, revision: Revision, start: usize) -> Result<(), MvccError> {
+        self.rows.push((place, CopiedRecord::at_end_of(&self.bytes, start, revision)?));
         Ok(())
     }
 
-    /// Checks every record, and appends them to `records`.
-    pub(crate) fn append_to(self, records: &mut Vec<Record>) -> Result<(), MvccError> {
-        let bytes = Bytes::from(self.bytes);
-        records.reserve(self.rows.len());
-        let mut start = 0;
-        for (revision, end) in self.rows {
-            records.push(Record::parse(revision, bytes.slice(start..end))?);
-            start = end;
+    /// Appends the records to `records`, in the order of their places.
+    pub(crate) fn append_to(mut self, records: &mut Vec<Record>) {
+        if !self.rows.is_sorted_by_key(|(place, _)| *place) {
+            self.rows.sort_unstable_by_key(|(place, _)| *place);
         }
-        Ok(())
+        // They may be kept for long, and the room that was set aside too much is not to be.
+        self.bytes.shrink_to_fit();
+        let bytes = Bytes::from(self.bytes);
+        records.extend(self.rows.into_iter().map(|(_, record)| record.in_buffer(&bytes)));
     }
 }
 

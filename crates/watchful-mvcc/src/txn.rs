@@ -9,7 +9,7 @@ use crate::MvccError;
 use crate::group::{CommittedBatch, Group, Row};
 use crate::index::{CHANGES_MAX, Direction, KEY_LEN_MAX, Newest, Spot};
 use crate::note::NoteChanges;
-use crate::overlay::{Before, OverlayRow};
+use crate::overlay::Before;
 use crate::range::{self, Rows};
 use crate::request::{Deleted, PutOptions, RangeOptions, RangeResult};
 use crate::rows::{RowBuffer, copy_record, missing};
@@ -96,9 +96,11 @@ impl<'t, 'm> Txn<'t, 'm> {
         self.find_keys(range, &mut found)?;
         let mut prev = Vec::new();
         if prev_kv {
-            let mut buffer = RowBuffer::default();
-            buffer.push_all(&self.records(found.revisions())?);
-            buffer.append_to(&mut prev)?;
+            let mut buffer = RowBuffer::for_rows(found.len());
+            for (place, revision) in found.revisions().enumerate() {
+                buffer.push(place, revision, self.record_bytes(revision)?)?;
+            }
+            buffer.append_to(&mut prev);
         }
         for (key, revision) in found.iter() {
             self.write_tombstone(key, revision)?;
@@ -245,16 +247,9 @@ impl<'t, 'm> Txn<'t, 'm> {
         copy_record(revision, self.record_bytes(revision)?)
     }
 
-    pub(crate) fn records(
-        &self,
-        revisions: impl Iterator<Item = Revision>,
-    ) -> Result<Vec<(Revision, &[u8])>, MvccError> {
-        revisions.map(|revision| Ok((revision, self.record_bytes(revision)?))).collect()
-    }
-
     /// The record at `revision`: from this transaction's buffer, or from the log, where those of earlier transactions
     /// of the group are too.
-    fn record_bytes(&self, revision: Revision) -> Result<&[u8], MvccError> {
+    pub(crate) fn record_bytes(&self, revision: Revision) -> Result<&[u8], MvccError> {
         if revision.main == self.revision {
             let row = &self.group.writer.overlay.rows()[self.first_row + revision.sub as usize];
             return Ok(&self.buffer[row.record.clone()]);
@@ -282,12 +277,12 @@ impl<'t, 'm> Txn<'t, 'm> {
         let bytes = Bytes::from(std::mem::take(&mut self.buffer));
         let rows = &self.group.writer.overlay.rows()[self.first_row..];
         // Checked on the way in: what is not read back as it was meant is not written.
-        let row = |row: &OverlayRow| -> Result<Row, MvccError> {
+        let mut checked = Vec::with_capacity(rows.len());
+        for row in rows {
             let record = Record::parse(row.newest.revision(), bytes.slice(row.record.clone()))?;
-            Ok(Row { record, prev: row.prev })
-        };
-        let rows = rows.iter().map(row).collect::<Result<_, _>>()?;
-        Ok(CommittedBatch { revision: self.revision, rows, bytes })
+            checked.push(Row { record, prev: row.prev });
+        }
+        Ok(CommittedBatch { revision: self.revision, rows: checked, bytes })
     }
 }
 

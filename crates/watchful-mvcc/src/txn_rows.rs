@@ -77,6 +77,7 @@ impl Rows for TxnRows<'_, '_, '_> {
     }
 
     fn read(&self, rows: &[Revision], visit: &mut Visit<'_>) -> Result<(), MvccError> {
-        visit(&self.txn.records(rows.iter().copied())?)
+        let mut rows = rows.iter().enumerate();
+        rows.try_for_each(|(place, revision)| visit(place, self.txn.record_bytes(*revision)?))
     }
 }

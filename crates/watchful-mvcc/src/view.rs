@@ -7,7 +7,7 @@
 use watchful_revision::{KeyRange, RangeShape, Record, Revision};
 
 use crate::MvccError;
-use crate::fetch::fetch;
+use crate::fetch::{fetch, fetch_each};
 use crate::index::{Direction, Walk};
 use crate::range::{self, Rows, TURN_KEYS_MAX, Visit};
 use crate::request::{RangeOptions, RangeResult};
@@ -110,12 +110,10 @@ impl ReadView {
 
     fn read(&self, rows: &[Revision], visit: &mut Visit<'_>) -> Result<(), MvccError> {
         let txn = self.inner().backend.read()?;
-        let found = fetch(&txn, self.inner().tables.log, rows)?;
-        let found = rows.iter().zip(found).map(|(&revision, record)| match record {
-            Some(record) => Ok((revision, record)),
-            None => self.check().and(Err(missing(revision))),
-        });
-        visit(&found.collect::<Result<Vec<_>, _>>()?)?;
+        fetch_each(&txn, self.inner().tables.log, rows, |place, record| match record {
+            Some(record) => visit(place, record),
+            None => self.check().and(Err(missing(rows[place]))),
+        })?;
         drop(txn);
         self.check()
     }
@@ -167,23 +165,23 @@ impl Scan {
             let found = &mut self.found;
             self.view.turn(&mut self.walk, &mut |_, revision| found.push(revision))?;
         }
-        let mut buffer = RowBuffer::default();
         let txn = self.view.inner().backend.read()?;
         let rows = &self.found[self.given..];
-        for (&revision, record) in rows.iter().zip(fetch(&txn, self.view.inner().tables.log, rows)?) {
+        let mut buffer = RowBuffer::for_rows(rows.len());
+        for (place, record) in fetch(&txn, self.view.inner().tables.log, rows)?.into_iter().enumerate() {
             if buffer.bytes() >= SCAN_BYTES_MAX {
                 break;
             }
             match record {
-                Some(record) => buffer.push(revision, record),
-                None => return self.view.check().and(Err(missing(revision))),
+                Some(record) => buffer.push(place, rows[place], record)?,
+                None => return self.view.check().and(Err(missing(rows[place]))),
             }
         }
         drop(txn);
         self.view.check()?;
         self.given += buffer.len();
         let mut records = Vec::new();
-        buffer.append_to(&mut records)?;
+        buffer.append_to(&mut records);
         Ok(Some(records))
     }
 }

@@ -19,7 +19,41 @@ pub struct WatchIds(Repr);
 enum Repr {
     One(WatchId),
     /// Sorted blocks, none of them empty; one `Arc` around all, so that a member stays small.
-    Many(Arc<Vec<Arc<Vec<WatchId>>>>),
+    Many(Arc<Vec<Block>>),
+}
+
+/// Some ids, ascending. The first is kept beside the others too: a search for a block of two thousand would wait for the
+/// memory of eleven blocks otherwise, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Block {
+    first: WatchId,
+    ids: Arc<Vec<WatchId>>,
+}
+
+impl Block {
+    /// # Panics
+    ///
+    /// When there are no ids.
+    fn of(ids: Vec<WatchId>) -> Self {
+        Self { first: ids[0], ids: Arc::new(ids) }
+    }
+
+    fn insert(&mut self, place: usize, id: WatchId) {
+        Arc::make_mut(&mut self.ids).insert(place, id);
+        self.first = self.ids[0];
+    }
+
+    /// Returns whether any is left.
+    fn remove(&mut self, place: usize) -> bool {
+        Arc::make_mut(&mut self.ids).remove(place);
+        match self.ids.first() {
+            Some(first) => {
+                self.first = *first;
+                true
+            }
+            None => false,
+        }
+    }
 }
 
 impl WatchIds {
@@ -32,7 +66,7 @@ impl WatchIds {
     pub fn len(&self) -> usize {
         match &self.0 {
             Repr::One(_) => 1,
-            Repr::Many(blocks) => blocks.iter().map(|block| block.len()).sum(),
+            Repr::Many(blocks) => blocks.iter().map(|block| block.ids.len()).sum(),
         }
     }
 
@@ -46,7 +80,7 @@ impl WatchIds {
     pub fn iter(&self) -> impl Iterator<Item = WatchId> + '_ {
         let (one, many) = match &self.0 {
             Repr::One(id) => (Some(*id), None),
-            Repr::Many(blocks) => (None, Some(blocks.iter().flat_map(|block| block.iter().copied()))),
+            Repr::Many(blocks) => (None, Some(blocks.iter().flat_map(|block| block.ids.iter().copied()))),
         };
         one.into_iter().chain(many.into_iter().flatten())
     }
@@ -59,9 +93,10 @@ impl WatchIds {
         match &self.0 {
             Repr::One(own) => Some(*own).filter(|own| is_after(*own)),
             Repr::Many(blocks) => {
-                let block = blocks.partition_point(|block| block.last().is_some_and(|last| !is_after(*last)));
-                let block = blocks.get(block)?;
-                block.get(block.partition_point(|own| !is_after(*own))).copied()
+                // The last block that begins at `id` or below may have ids after it, and the one behind it has.
+                let at = blocks.partition_point(|block| !is_after(block.first)).saturating_sub(1);
+                let after = |ids: &[WatchId]| ids.get(ids.partition_point(|own| !is_after(*own))).copied();
+                after(&blocks.get(at)?.ids).or_else(|| blocks.get(at + 1).map(|block| block.first))
             }
         }
     }
@@ -71,7 +106,7 @@ impl WatchIds {
     pub fn contains(&self, id: WatchId) -> bool {
         match &self.0 {
             Repr::One(own) => *own == id,
-            Repr::Many(blocks) => blocks[block_of(blocks, id)].binary_search(&id).is_ok(),
+            Repr::Many(blocks) => blocks[block_of(blocks, id)].ids.binary_search(&id).is_ok(),
         }
     }
 
@@ -80,7 +115,7 @@ impl WatchIds {
             Repr::One(own) if *own == id => {}
             Repr::One(own) => {
                 let block = if *own < id { vec![*own, id] } else { vec![id, *own] };
-                self.0 = Repr::Many(Arc::new(vec![Arc::new(block)]));
+                self.0 = Repr::Many(Arc::new(vec![Block::of(block)]));
             }
             Repr::Many(blocks) => insert_into(Arc::make_mut(blocks), id),
         }
@@ -93,10 +128,8 @@ impl WatchIds {
             Repr::Many(blocks) => {
                 let blocks = Arc::make_mut(blocks);
                 let at = block_of(blocks, id);
-                let Ok(place) = blocks[at].binary_search(&id) else { return true };
-                let block = Arc::make_mut(&mut blocks[at]);
-                block.remove(place);
-                if block.is_empty() {
+                let Ok(place) = blocks[at].ids.binary_search(&id) else { return true };
+                if !blocks[at].remove(place) {
                     blocks.remove(at);
                 }
                 !blocks.is_empty()
@@ -106,29 +139,27 @@ impl WatchIds {
 }
 
 /// The block that holds `id`, or would.
-fn block_of(blocks: &[Arc<Vec<WatchId>>], id: WatchId) -> usize {
-    blocks.partition_point(|block| block[0] <= id).saturating_sub(1)
+fn block_of(blocks: &[Block], id: WatchId) -> usize {
+    blocks.partition_point(|block| block.first <= id).saturating_sub(1)
 }
 
-fn insert_into(blocks: &mut Vec<Arc<Vec<WatchId>>>, id: WatchId) {
+fn insert_into(blocks: &mut Vec<Block>, id: WatchId) {
     let at = block_of(blocks, id);
-    let block = Arc::make_mut(&mut blocks[at]);
-    let Err(place) = block.binary_search(&id) else { return };
-    if block.len() < BLOCK_LEN_MAX {
+    let block = &mut blocks[at];
+    let Err(place) = block.ids.binary_search(&id) else { return };
+    if block.ids.len() < BLOCK_LEN_MAX {
         block.insert(place, id);
     } else if place == BLOCK_LEN_MAX {
         // Ids mostly grow: a full block stays full, instead of being split in halves.
-        blocks.insert(at + 1, Arc::new(vec![id]));
+        blocks.insert(at + 1, Block::of(vec![id]));
     } else {
-        let upper = block.split_off(BLOCK_LEN_MAX / 2);
+        let mut upper = Block::of(Arc::make_mut(&mut block.ids).split_off(BLOCK_LEN_MAX / 2));
         if place <= BLOCK_LEN_MAX / 2 {
             block.insert(place, id);
-            blocks.insert(at + 1, Arc::new(upper));
         } else {
-            let mut upper = upper;
             upper.insert(place - BLOCK_LEN_MAX / 2, id);
-            blocks.insert(at + 1, Arc::new(upper));
         }
+        blocks.insert(at + 1, upper);
     }
 }
 
@@ -165,6 +196,28 @@ mod tests {
                 prop_assert!(walk.eq(twin.iter().copied()));
             }
         }
+    }
+
+    #[test]
+    fn ids_that_lie_far_apart_are_found() {
+        let uneven =
+            (0..600).flat_map(|n: i64| [n, n * n * n * 40_000_000_000, i64::MIN + n * 7, i64::MAX - n]);
+        let (mut ids, mut twin) = (WatchIds::one(5), BTreeSet::from([5]));
+        for id in uneven {
+            ids.insert(id);
+            twin.insert(id);
+        }
+        assert!(ids.iter().eq(twin.iter().copied()));
+        for id in twin.clone() {
+            assert!(ids.contains(id), "{id}");
+            let neighbour = id.saturating_add(1);
+            assert_eq!(ids.contains(neighbour), twin.contains(&neighbour), "{neighbour}");
+        }
+        for id in twin.clone().into_iter().step_by(3) {
+            assert!(ids.remove(id));
+            twin.remove(&id);
+        }
+        assert!(ids.iter().eq(twin.iter().copied()));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! It looks up previous records for those who asked for them, puts items into outboxes, sends reads to the reader's
 //! thread, and wakes each receiver once a round, however much it was given.
 
+use std::iter::{self, Peekable};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -156,8 +157,9 @@ impl Driver {
             if work.is_empty() {
                 break;
             }
-            for work in work {
-                self.execute(work);
+            let mut work = work.into_iter().peekable();
+            while let Some(next) = work.next() {
+                self.execute(next, &mut work);
             }
         }
         self.touched.sort_unstable();
@@ -169,13 +171,20 @@ impl Driver {
         }
     }
 
-    fn execute(&mut self, work: Work) {
+    /// Does `work`, and what of the work after it is done best together with it.
+    fn execute(&mut self, work: Work, rest: &mut Peekable<impl Iterator<Item = Work>>) {
         match work {
             Work::Read(request) => {
                 // The reader only goes once the feed is closed, and then nobody waits for the answer.
                 let _ = self.reads.send(request);
             }
-            Work::Deliver { stream, item } => self.deliver(stream, item),
+            Work::Deliver { stream, item } => {
+                let more = || match rest.next_if(|next| is_for(next, stream))? {
+                    Work::Deliver { item, .. } => Some(item),
+                    Work::Read(_) | Work::Blocked { .. } => None,
+                };
+                self.deliver(stream, iter::once(item).chain(iter::from_fn(more)).take(TOGETHER_MAX));
+            }
             Work::Blocked { stream } => {
                 // Nothing is told where nothing was taken: the engine would ask again at once, and again, for ever.
                 let untold = self.outbox(stream).map_or(0, |outbox| outbox.await_room());
@@ -186,9 +195,9 @@ impl Driver {
         }
     }
 
-    fn deliver(&mut self, stream: StreamId, item: Item) {
+    fn deliver(&mut self, stream: StreamId, items: impl Iterator<Item = Item>) {
         let Some(outbox) = self.outbox(stream) else { return };
-        let untold = outbox.put([item]);
+        let untold = outbox.put(items);
         if untold > 0 {
             self.engine.drained(stream, untold);
         }
@@ -200,6 +209,13 @@ impl Driver {
     fn outbox(&self, stream: StreamId) -> Option<Arc<Outbox>> {
         self.outboxes.get(stream.0 as usize)?.clone()
     }
+}
+
+/// The most items that are put into an outbox at once: the receiver, who takes at the same time, waits for that long.
+const TOGETHER_MAX: usize = 64;
+
+fn is_for(work: &Work, stream: StreamId) -> bool {
+    matches!(work, Work::Deliver { stream: other, .. } if *other == stream)
 }
 
 fn with_stream(outbox: &Outbox, act: impl FnOnce(StreamId)) {
