@@ -70,6 +70,7 @@ impl Engine {
             }
         }
         self.dismount(name, &riders, next);
+        self.room_is_back(&out.reserved);
     }
 
     /// Deals the chunk to all who still ride. Where one member comes to the place of another of its group on its stream,
@@ -254,6 +255,7 @@ impl Engine {
 
     /// A read came back without history. Those it was for are owed it again, or end.
     fn give_up_read(&mut self, scan: ScanId, end: impl Fn(Revision) -> Option<End>) {
+        let mut reserved = Vec::new();
         let members: Vec<u32> = match scan {
             ScanId::Head => {
                 if self.head_read.take().is_none_or(|read| read.stale) {
@@ -270,6 +272,7 @@ impl Engine {
                     return;
                 };
                 self.release(&out.reserved);
+                reserved = out.reserved;
                 riders
             }
         };
@@ -287,5 +290,6 @@ impl Engine {
                 _ => {}
             }
         }
+        self.room_is_back(&reserved);
     }
 }

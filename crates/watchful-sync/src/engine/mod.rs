@@ -2,6 +2,7 @@
 //!
 //! - `members`: who is registered, and in which group;
 //! - `standings`: every move of a member between its standings;
+//! - `waiting`: who is owed history and waits, for a read or for room;
 //! - `endings`: how a watch ends;
 //! - `live`: a published batch on its way to synced members, and the head;
 //! - `scans`: which part of history is read next, and for whom;
@@ -14,7 +15,6 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use hashbrown::HashSet;
-use watchful_revision::Revision;
 use watchful_watcher_index::WatcherIndex;
 
 use crate::history::OptionsMap;
@@ -25,6 +25,8 @@ use crate::{Item, Published, ReadRequest, StreamId, WatchId, WatchSpec};
 mod members;
 
 mod standings;
+
+mod waiting;
 
 mod endings;
 
@@ -44,6 +46,7 @@ pub use status::{Gauges, Standings, WatcherStanding, WatcherStatus};
 
 use members::{Group, Member};
 use scans::Scan;
+use waiting::Waiting;
 
 /// How many reads may be out at once, beside the head's own, which never waits: one that is being read, and one that waits for the reader, so that the reader
 /// does not idle while the engine hands a chunk out.
@@ -105,10 +108,9 @@ pub struct Engine {
     groups: Slab<Group>,
     members: Slab<Member>,
     synced: usize,
-    ready: BTreeSet<(Revision, u32)>,
-    /// By stream, then member: a stream that drains makes all of its own ready.
-    blocked: BTreeSet<(u32, u32)>,
-    future: BTreeSet<(u64, u32)>,
+    waiting: Waiting,
+    /// By start, group, stream and member: those that are owed the same are neighbours.
+    future: BTreeSet<(u64, u32, u32, u32)>,
     scans: Slab<Scan>,
     /// The head's own read, while it is out.
     head_read: Option<HeadRead>,
@@ -126,6 +128,9 @@ pub struct Engine {
     /// them is on its way any more: taking that back for each by itself cost a look at all work a stream.
     gone: Vec<u32>,
     work: Vec<Work>,
+    /// How many members were looked at in search of siblings.
+    #[cfg(test)]
+    looks: std::cell::Cell<u64>,
 }
 
 /// The head's own read.
@@ -152,7 +157,9 @@ pub(crate) struct Stream {
     unsynced: usize,
     /// Somebody asked for progress, and it is to be at least this revision.
     progress_asked: Option<u64>,
-    blocked_told: bool,
+    /// There was no room for one of its members, and its receiver is to report. None is read for until half of the
+    /// outbox is free.
+    blocked: bool,
     gone: bool,
 }
 
@@ -180,8 +187,7 @@ impl Engine {
             groups: Slab::new(),
             members: Slab::new(),
             synced: 0,
-            ready: BTreeSet::new(),
-            blocked: BTreeSet::new(),
+            waiting: Waiting::default(),
             future: BTreeSet::new(),
             scans: Slab::new(),
             head_read: None,
@@ -193,6 +199,8 @@ impl Engine {
             progress_waiting: BTreeSet::new(),
             gone: Vec::new(),
             work: Vec::new(),
+            #[cfg(test)]
+            looks: std::cell::Cell::default(),
         }
     }
 
@@ -209,7 +217,7 @@ impl Engine {
             reserved_by: 0,
             unsynced: 0,
             progress_asked: None,
-            blocked_told: false,
+            blocked: false,
             gone: false,
         }))
     }
