@@ -58,7 +58,7 @@ impl Engine {
     fn chunk_came(&mut self, name: u32, chunk: HistoryChunk) {
         let Some((out, riders)) = self.scans.get_mut(name).and_then(|scan| scan.come_back()) else { return };
         self.release(&out.reserved);
-        let next = chunk.next;
+        let (next, from) = (chunk.next, self.position_of(ScanId::Shared(name)));
         let mut dealt = Dealt::new(chunk, self.head);
         self.deal_all(&riders, name, &mut dealt);
         if next.main > out.to && self.hand_over(name, out.to) {
@@ -69,13 +69,17 @@ impl Engine {
                 }
             }
         }
+        let somebody_waits = !self.waiting.is_empty();
         self.dismount(name, &riders, next);
+        if let Some(from) = from.filter(|_| somebody_waits && next.main <= out.to) {
+            self.keep(name, from, dealt);
+        }
         self.room_is_back(&out.reserved);
     }
 
     /// Deals the chunk to all who still ride. Where one member comes to the place of another of its group on its stream,
     /// the two become one. So a stream is given each row once a group, and never more than was kept for the chunk.
-    fn deal_all(&mut self, riders: &[u32], scan: u32, dealt: &mut Dealt) {
+    pub(super) fn deal_all(&mut self, riders: &[u32], scan: u32, dealt: &mut Dealt) {
         let mut seats: Vec<Seat> = riders.iter().filter_map(|&member| self.seat(member, scan)).collect();
         seats.sort_unstable();
         for at in 0..seats.len() {
@@ -166,7 +170,7 @@ impl Engine {
     }
 
     /// Those who still ride are owed the rest; the scan goes on from there, if anybody waits for it.
-    fn dismount(&mut self, name: u32, riders: &[u32], next: Revision) {
+    pub(super) fn dismount(&mut self, name: u32, riders: &[u32], next: Revision) {
         for &member in riders {
             if let Some(cursor) = self.riding_cursor(member, name) {
                 self.owe(member, cursor);

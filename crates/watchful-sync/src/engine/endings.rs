@@ -35,6 +35,7 @@ impl Engine {
             return;
         }
         self.compact_revision = revision;
+        self.kept.forget_compacted(revision);
         let end = End::Compacted { compact_revision: revision };
         for member in self.owed_below(revision) {
             self.end(member, &end);

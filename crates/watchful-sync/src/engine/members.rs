@@ -234,6 +234,7 @@ impl Engine {
         for (_, scan) in self.scans.iter_mut() {
             scan.forget_group(group);
         }
+        self.kept.forget_group(group);
     }
 
     /// Another member of the group on the same stream that is owed the same.

@@ -8,6 +8,7 @@
 //! - `scans`: which part of history is read next, and for whom;
 //! - `catch_up`: what a chunk of history does, and the hand-over from history to live;
 //! - `dealt`: a chunk's rows by group, and the batches that are built of them;
+//! - `kept`: chunks that were dealt a moment ago, for those who had no room then;
 //! - `progress`: "you have everything up to r";
 //! - `status`: what a person or a test may ask.
 
@@ -38,12 +39,15 @@ mod catch_up;
 
 mod dealt;
 
+mod kept;
+
 mod progress;
 
 mod status;
 
 pub use status::{Gauges, Standings, WatcherStanding, WatcherStatus};
 
+use kept::Kept;
 use members::{Group, Member};
 use scans::Scan;
 use waiting::Waiting;
@@ -62,11 +66,18 @@ pub struct EngineSettings {
     pub chunk_revisions_max: u64,
     /// The most that is kept of what was published while reads are out. What is not kept is read again.
     pub recent_bytes_max: usize,
+    /// The most that is kept of chunks that have been dealt, by charge, while others wait that may be owed them.
+    pub kept_bytes_max: usize,
 }
 
 impl Default for EngineSettings {
     fn default() -> Self {
-        Self { chunk_bytes_max: 512 << 10, chunk_revisions_max: 16_384, recent_bytes_max: 8 << 20 }
+        Self {
+            chunk_bytes_max: 512 << 10,
+            chunk_revisions_max: 16_384,
+            recent_bytes_max: 8 << 20,
+            kept_bytes_max: 16 << 20,
+        }
     }
 }
 
@@ -118,6 +129,7 @@ pub struct Engine {
     /// Counts reads, so that scans take turns and a stream is reserved once a read.
     reads_asked: u64,
     recent: Recent,
+    kept: Kept,
     streams_attached: u64,
     /// Streams whose question for progress may have an answer by now. It is given at the end of a turn, when everything
     /// up to the head has been queued for everybody.
@@ -194,6 +206,7 @@ impl Engine {
             reads_out: 0,
             reads_asked: 0,
             recent: Recent::default(),
+            kept: Kept::default(),
             streams_attached: 0,
             progress_due: Vec::new(),
             progress_waiting: BTreeSet::new(),
@@ -296,6 +309,9 @@ impl Engine {
         self.start_reads();
         self.answer_progress();
         self.forget_gone();
+        if self.reads_out == 0 && self.waiting.is_empty() {
+            self.kept.clear();
+        }
         std::mem::take(&mut self.work)
     }
 

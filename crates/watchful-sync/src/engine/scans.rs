@@ -16,7 +16,7 @@ use watchful_watcher_index::{GroupId, WatcherIndex};
 use super::members::{Cursor, Standing};
 use super::{Engine, READS_OUT_MAX, Work};
 use crate::history::OptionsMap;
-use crate::spec::GroupOptions;
+use crate::spec::{GroupOptions, LagPolicy};
 use crate::{KeyRanges, Matcher, ReadRequest, ScanId};
 
 /// How far ahead a scan's first read looks for members to pick up. Later ones look twice as far as the chunk before
@@ -72,6 +72,15 @@ impl Scan {
 
     pub(super) fn position(&self) -> Revision {
         self.position
+    }
+
+    /// The groups of those who rode last, without those that are gone.
+    pub(super) fn groups(&self) -> Vec<u32> {
+        self.groups.keys().copied().collect()
+    }
+
+    pub(super) fn conflates(&self) -> bool {
+        self.options.values().any(|options| options.lag == LagPolicy::Conflate)
     }
 
     pub(super) fn riders(&self) -> &[u32] {
@@ -133,8 +142,9 @@ impl Scan {
 }
 
 impl Engine {
-    /// Asks for as many reads as may be out.
+    /// Asks for as many reads as may be out, for those for whom nothing is kept.
     pub(super) fn start_reads(&mut self) {
+        self.deal_kept();
         while self.reads_out < READS_OUT_MAX && !(self.waiting.nobody_is_in_line() && self.scans.len() == 0) {
             self.drop_idle_scans();
             self.found_scans();
@@ -200,12 +210,18 @@ impl Engine {
         self.reads_asked += 1;
         let last = Revision::new(last, u32::MAX);
         let passed: Vec<u32> = self.waiting.in_line(from, last).map(|(_, member)| member).collect();
-        let mut reserved = Vec::new();
-        let riders: Vec<u32> =
-            passed.into_iter().filter(|&member| self.let_ride(member, name, &mut reserved)).collect();
+        let (riders, reserved) = self.let_all_ride(&passed, name);
         if !riders.is_empty() {
             self.ask(name, riders, ReadOut { to: self.head, reserved });
         }
+    }
+
+    /// Who of them rides, and which streams keep room for that.
+    pub(super) fn let_all_ride(&mut self, passed: &[u32], scan: u32) -> (Vec<u32>, Vec<(u32, u64)>) {
+        let mut reserved = Vec::new();
+        let rides = |member: &u32| self.let_ride(*member, scan, &mut reserved);
+        let riders = passed.iter().copied().filter(rides).collect();
+        (riders, reserved)
     }
 
     /// Lets the member ride if its stream has room for a whole chunk; it is reserved once a stream and read, because a

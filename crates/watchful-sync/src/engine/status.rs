@@ -78,6 +78,8 @@ pub struct Gauges {
     pub reserved_bytes: usize,
     /// What is kept of published batches while reads are out.
     pub recent_bytes: usize,
+    /// What is kept of chunks that have been dealt, for those who had no room then.
+    pub kept_bytes: usize,
     /// The most published revisions that any watch has not been given.
     pub lag_revisions_max: u64,
 }
@@ -113,6 +115,7 @@ impl Engine {
             queued_bytes: streams().map(|stream| stream.queued_bytes).sum(),
             reserved_bytes: streams().map(|stream| stream.reserved_bytes).sum(),
             recent_bytes: self.recent.bytes,
+            kept_bytes: self.kept.bytes,
             lag_revisions_max,
         }
     }
