@@ -14,6 +14,7 @@
 
 use std::collections::VecDeque;
 
+use hashbrown::HashSet;
 use watchful_revision::Revision;
 
 use super::Engine;
@@ -25,11 +26,12 @@ const CHUNKS_MAX: usize = 64;
 /// Who is dealt a kept chunk rides for as long as that takes, on no scan. No scan has this name.
 const NO_SCAN: u32 = u32::MAX;
 
+type Groups = HashSet<u32, foldhash::fast::RandomState>;
+
 /// A chunk that may be dealt again.
 struct KeptChunk {
     from: Revision,
-    /// Sorted.
-    groups: Vec<u32>,
+    groups: Groups,
     dealt: Dealt,
 }
 
@@ -53,7 +55,7 @@ impl KeptChunk {
     }
 
     fn is_for(&self, group: u32) -> bool {
-        self.groups.binary_search(&group).is_ok()
+        self.groups.contains(&group)
     }
 }
 
@@ -83,7 +85,7 @@ impl Kept {
     /// The group is gone, and its name may be given to another.
     pub(super) fn forget_group(&mut self, group: u32) {
         for chunk in &mut self.chunks {
-            chunk.groups.retain(|own| *own != group);
+            chunk.groups.remove(&group);
         }
         self.retain(|chunk| !chunk.groups.is_empty());
     }
@@ -106,8 +108,7 @@ impl Engine {
         if too_large || from.sub > 0 || dealt.next().sub > 0 || scan.conflates() {
             return;
         }
-        let mut groups = scan.groups();
-        groups.sort_unstable();
+        let groups: Groups = scan.groups().collect();
         dealt.forget_parts(from);
         if !groups.is_empty() {
             self.kept.push(KeptChunk { from, groups, dealt }, self.settings.kept_bytes_max);

@@ -75,8 +75,8 @@ impl Scan {
     }
 
     /// The groups of those who rode last, without those that are gone.
-    pub(super) fn groups(&self) -> Vec<u32> {
-        self.groups.keys().copied().collect()
+    pub(super) fn groups(&self) -> impl Iterator<Item = u32> + '_ {
+        self.groups.keys().copied()
     }
 
     pub(super) fn conflates(&self) -> bool {

@@ -219,3 +219,26 @@ fn receivers_of_nearly_the_same_pace_share_what_was_read() {
     println!("10 streams read {ratio:.3} times the history (seed {seed})");
     assert!(ratio <= 8.0, "{ratio} times the history (seed {seed})");
 }
+
+/// The engine's own names for groups are used again. A chunk that was kept for the watches of `a` is not for those of `b`
+/// that came when they had gone.
+#[test]
+fn what_is_kept_for_a_group_goes_with_it() {
+    let mut world = World::new();
+    world.put_times(40);
+    let (quick, slow, late) = (world.attach(0), world.attach(0), world.attach(0));
+    world.watch_quietly(quick, 0, WatchSpec::new(KeyRange::key("a"), 2));
+    world.watch(slow, 0, WatchSpec::new(KeyRange::key("a"), 2));
+    for _ in 0..6 {
+        world.answer();
+        world.hear(quick);
+    }
+    assert!(world.engine.gauges().kept_bytes > 0, "nothing is kept for the slow one");
+    world.engine.cancel(quick, 0);
+    world.engine.cancel(slow, 0);
+    for start in 2..20 {
+        world.watch_quietly(late, i64::try_from(start).unwrap(), WatchSpec::new(KeyRange::key("b"), start));
+    }
+    world.turn();
+    world.check_end();
+}
