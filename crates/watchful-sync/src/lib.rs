@@ -19,7 +19,8 @@
 //!
 //! # Invariants
 //!
-//! 1. A member is in one standing, and only [`Engine`] moves it: future, synced, ready, blocked or riding.
+//! 1. A member is in one standing, and only [`Engine`] moves it: future, synced, waiting or riding. All that wait on one
+//!    stream are ready, or all of them are blocked: room is the stream's.
 //! 2. A chunk is asked for only with room for all of it in the outbox of everyone who rides, so what was read is taken.
 //! 3. No read goes past the head as it was when it was asked for, except the head's own.
 //! 4. There is at most one scan for each power of two of lag. The one nearer to the head goes on; members of the other

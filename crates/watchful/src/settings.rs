@@ -150,7 +150,10 @@ impl Settings {
     }
 
     pub(crate) fn engine(&self) -> EngineSettings {
-        EngineSettings { chunk_bytes_max: self.chunk_bytes_max, ..EngineSettings::default() }
+        let defaults = EngineSettings::default();
+        // What is kept holds shared buffers; most of them are to be for what is being read.
+        let kept_bytes_max = defaults.kept_bytes_max.min(self.shared_bytes_max / 4);
+        EngineSettings { chunk_bytes_max: self.chunk_bytes_max, kept_bytes_max, ..defaults }
     }
 }
 

@@ -182,5 +182,10 @@ pub(super) fn write_watches(page: &mut Page<'_>, gauges: &Gauges) -> fmt::Result
         "watchful_recent_bytes",
         "What is kept of new batches while history is read.",
         gauges.recent_bytes,
+    )?;
+    page.gauge(
+        "watchful_kept_bytes",
+        "What is kept of history that has been read, for watches that had no room for it.",
+        gauges.kept_bytes,
     )
 }

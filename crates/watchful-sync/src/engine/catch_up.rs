@@ -58,7 +58,7 @@ impl Engine {
     fn chunk_came(&mut self, name: u32, chunk: HistoryChunk) {
         let Some((out, riders)) = self.scans.get_mut(name).and_then(|scan| scan.come_back()) else { return };
         self.release(&out.reserved);
-        let next = chunk.next;
+        let (next, from) = (chunk.next, self.position_of(ScanId::Shared(name)));
         let mut dealt = Dealt::new(chunk, self.head);
         self.deal_all(&riders, name, &mut dealt);
         if next.main > out.to && self.hand_over(name, out.to) {
@@ -69,12 +69,17 @@ impl Engine {
                 }
             }
         }
+        let somebody_waits = !self.waiting.is_empty();
         self.dismount(name, &riders, next);
+        if let Some(from) = from.filter(|_| somebody_waits && next.main <= out.to) {
+            self.keep(name, from, dealt);
+        }
+        self.room_is_back(&out.reserved);
     }
 
     /// Deals the chunk to all who still ride. Where one member comes to the place of another of its group on its stream,
     /// the two become one. So a stream is given each row once a group, and never more than was kept for the chunk.
-    fn deal_all(&mut self, riders: &[u32], scan: u32, dealt: &mut Dealt) {
+    pub(super) fn deal_all(&mut self, riders: &[u32], scan: u32, dealt: &mut Dealt) {
         let mut seats: Vec<Seat> = riders.iter().filter_map(|&member| self.seat(member, scan)).collect();
         seats.sort_unstable();
         for at in 0..seats.len() {
@@ -165,7 +170,7 @@ impl Engine {
     }
 
     /// Those who still ride are owed the rest; the scan goes on from there, if anybody waits for it.
-    fn dismount(&mut self, name: u32, riders: &[u32], next: Revision) {
+    pub(super) fn dismount(&mut self, name: u32, riders: &[u32], next: Revision) {
         for &member in riders {
             if let Some(cursor) = self.riding_cursor(member, name) {
                 self.owe(member, cursor);
@@ -254,6 +259,7 @@ impl Engine {
 
     /// A read came back without history. Those it was for are owed it again, or end.
     fn give_up_read(&mut self, scan: ScanId, end: impl Fn(Revision) -> Option<End>) {
+        let mut reserved = Vec::new();
         let members: Vec<u32> = match scan {
             ScanId::Head => {
                 if self.head_read.take().is_none_or(|read| read.stale) {
@@ -270,6 +276,7 @@ impl Engine {
                     return;
                 };
                 self.release(&out.reserved);
+                reserved = out.reserved;
                 riders
             }
         };
@@ -287,5 +294,6 @@ impl Engine {
                 _ => {}
             }
         }
+        self.room_is_back(&reserved);
     }
 }

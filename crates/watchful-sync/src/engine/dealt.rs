@@ -57,6 +57,24 @@ impl Dealt {
         self.chunk.next
     }
 
+    pub(super) fn charge_bytes(&self) -> usize {
+        self.chunk.charge_bytes
+    }
+
+    /// What is built from now on says that the head is there. What was built says that it was where it was.
+    pub(super) fn move_head(&mut self, head: u64) {
+        if self.head != head {
+            self.batches.clear();
+            self.head = head;
+        }
+    }
+
+    /// Forgets the batches of those that were owed a part of the chunk that starts at `from`.
+    pub(super) fn forget_parts(&mut self, from: Revision) {
+        let next = self.chunk.next;
+        self.batches.retain(|(_, start, end), _| (*start, *end) == (from, next));
+    }
+
     /// What a member of the group that is owed `from` gets of the chunk, up to and without `to`.
     pub(super) fn batch(
         &mut self,

@@ -1,7 +1,5 @@
 //! How a watch ends: cancelled, lagged, compacted, unreadable. Each hears it once, and nothing after it.
 
-use watchful_revision::Revision;
-
 use super::Engine;
 use super::members::{Member, Standing};
 use crate::{End, Item, WatchId, WatchIds};
@@ -37,6 +35,7 @@ impl Engine {
             return;
         }
         self.compact_revision = revision;
+        self.kept.forget_compacted(revision);
         let end = End::Compacted { compact_revision: revision };
         for member in self.owed_below(revision) {
             self.end(member, &end);
@@ -53,9 +52,7 @@ impl Engine {
     fn owed_below(&self, revision: u64) -> Vec<u32> {
         let synced_too = self.head + 1 < revision;
         let owed = |member: &Member| match member.standing {
-            Standing::Ready(cursor) | Standing::Blocked(cursor) | Standing::Riding { cursor, .. } => {
-                cursor.next.main < revision
-            }
+            Standing::Waiting(cursor) | Standing::Riding { cursor, .. } => cursor.next.main < revision,
             Standing::Future { start } => start < revision,
             Standing::Synced { .. } => synced_too,
         };
@@ -63,12 +60,10 @@ impl Engine {
         if synced_too {
             return self.members.iter().filter(|(_, member)| owed(member)).map(|(name, _)| name).collect();
         }
-        let below = (Revision::start_of(revision), 0);
-        let ready = self.ready.range(..below).map(|(_, member)| *member);
-        let blocked = self.blocked.iter().map(|(_, member)| *member);
+        let waiting = self.waiting.below(revision);
         let riding = self.scans.iter().flat_map(|(_, scan)| scan.riders().iter().copied());
-        let future = self.future.range(..(revision, 0)).map(|(_, member)| *member);
-        let mut all: Vec<u32> = ready.chain(blocked).chain(riding).chain(future).collect();
+        let future = self.future.range(..(revision, 0, 0, 0)).map(|(.., member)| *member);
+        let mut all: Vec<u32> = waiting.chain(riding).chain(future).collect();
         all.sort_unstable();
         all.dedup();
         all.retain(|&name| self.members.get(name).is_some_and(owed));

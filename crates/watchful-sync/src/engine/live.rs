@@ -109,7 +109,9 @@ impl Engine {
     /// does, for its first part is gone.
     pub(super) fn advance_head(&mut self, head: u64) {
         self.head = head;
-        let due: Vec<(u64, u32)> = self.future.range(..=(head + 1, u32::MAX)).copied().collect();
+        let last = (head + 1, u32::MAX, u32::MAX, u32::MAX);
+        let due: Vec<(u64, u32)> =
+            self.future.range(..=last).map(|(start, .., member)| (*start, *member)).collect();
         for (start, member) in due {
             if start <= head {
                 self.owe(member, Cursor::start_of(start));

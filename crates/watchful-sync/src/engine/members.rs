@@ -50,10 +50,8 @@ pub(crate) enum Standing {
         /// It was sent a part of the revision that the head's scan is in.
         open: bool,
     },
-    /// It is owed history, and its stream has room as far as is known.
-    Ready(Cursor),
-    /// It is owed history, and its stream has no room.
-    Blocked(Cursor),
+    /// It is owed history: ready for a read, or blocked where its stream is.
+    Waiting(Cursor),
     /// A read is out for it.
     Riding { scan: u32, cursor: Cursor },
 }
@@ -87,7 +85,7 @@ impl Standing {
     fn joins(self, other: Self) -> bool {
         match (self, other) {
             (Self::Synced { open, .. }, Self::Synced { open: other, .. }) => open == other,
-            (Self::Ready(cursor), Self::Ready(other)) => cursor == other,
+            (Self::Waiting(cursor), Self::Waiting(other)) => cursor == other,
             (Self::Future { start }, Self::Future { start: other }) => start == other,
             _ => false,
         }
@@ -155,7 +153,7 @@ impl Engine {
         // the watch is not synced before that scan is back.
         let head_moves = self.head_read.is_some() || self.head_sub > 0;
         match start.cmp(&(self.head + 1)) {
-            std::cmp::Ordering::Less => Standing::Ready(Cursor::start_of(start)),
+            std::cmp::Ordering::Less => Standing::Waiting(Cursor::start_of(start)),
             std::cmp::Ordering::Equal if !head_moves => Standing::SYNCED,
             _ => Standing::Future { start },
         }
@@ -236,14 +234,28 @@ impl Engine {
         for (_, scan) in self.scans.iter_mut() {
             scan.forget_group(group);
         }
+        self.kept.forget_group(group);
     }
 
     /// Another member of the group on the same stream that is owed the same.
     fn sibling(&self, group: u32, stream: u32, standing: Standing, not: Option<u32>) -> Option<u32> {
-        self.groups.get(group)?.members_on(stream).find(|&member| {
+        let is_sibling = |member: &u32| {
+            #[cfg(test)]
+            self.looks.set(self.looks.get() + 1);
             let joins = |member: &Member| member.standing.joins(standing);
-            Some(member) != not && self.members.get(member).is_some_and(joins)
-        })
+            Some(*member) != not && self.members.get(*member).is_some_and(joins)
+        };
+        match standing {
+            Standing::Waiting(cursor) => self.waiting.beside(stream, group, cursor.next).find(is_sibling),
+            Standing::Future { start } => {
+                let at = |member| (start, group, stream, member);
+                self.future.range(at(0)..=at(u32::MAX)).map(|(.., member)| *member).find(is_sibling)
+            }
+            // Who is synced joins the one that is, which mostly was here first.
+            Standing::Synced { .. } | Standing::Riding { .. } => {
+                self.groups.get(group)?.members_on(stream).find(is_sibling)
+            }
+        }
     }
 
     fn adopt(&mut self, member: u32, watch: WatchId) {

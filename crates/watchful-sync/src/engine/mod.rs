@@ -2,11 +2,13 @@
 //!
 //! - `members`: who is registered, and in which group;
 //! - `standings`: every move of a member between its standings;
+//! - `waiting`: who is owed history and waits, for a read or for room;
 //! - `endings`: how a watch ends;
 //! - `live`: a published batch on its way to synced members, and the head;
 //! - `scans`: which part of history is read next, and for whom;
 //! - `catch_up`: what a chunk of history does, and the hand-over from history to live;
 //! - `dealt`: a chunk's rows by group, and the batches that are built of them;
+//! - `kept`: chunks that were dealt a moment ago, for those who had no room then;
 //! - `progress`: "you have everything up to r";
 //! - `status`: what a person or a test may ask.
 
@@ -14,7 +16,6 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use hashbrown::HashSet;
-use watchful_revision::Revision;
 use watchful_watcher_index::WatcherIndex;
 
 use crate::history::OptionsMap;
@@ -26,6 +27,8 @@ mod members;
 
 mod standings;
 
+mod waiting;
+
 mod endings;
 
 mod live;
@@ -36,14 +39,18 @@ mod catch_up;
 
 mod dealt;
 
+mod kept;
+
 mod progress;
 
 mod status;
 
 pub use status::{Gauges, Standings, WatcherStanding, WatcherStatus};
 
+use kept::Kept;
 use members::{Group, Member};
 use scans::Scan;
+use waiting::Waiting;
 
 /// How many reads may be out at once, beside the head's own, which never waits: one that is being read, and one that waits for the reader, so that the reader
 /// does not idle while the engine hands a chunk out.
@@ -59,11 +66,18 @@ pub struct EngineSettings {
     pub chunk_revisions_max: u64,
     /// The most that is kept of what was published while reads are out. What is not kept is read again.
     pub recent_bytes_max: usize,
+    /// The most that is kept of chunks that have been dealt, by charge, while others wait that may be owed them.
+    pub kept_bytes_max: usize,
 }
 
 impl Default for EngineSettings {
     fn default() -> Self {
-        Self { chunk_bytes_max: 512 << 10, chunk_revisions_max: 16_384, recent_bytes_max: 8 << 20 }
+        Self {
+            chunk_bytes_max: 512 << 10,
+            chunk_revisions_max: 16_384,
+            recent_bytes_max: 8 << 20,
+            kept_bytes_max: 16 << 20,
+        }
     }
 }
 
@@ -105,10 +119,9 @@ pub struct Engine {
     groups: Slab<Group>,
     members: Slab<Member>,
     synced: usize,
-    ready: BTreeSet<(Revision, u32)>,
-    /// By stream, then member: a stream that drains makes all of its own ready.
-    blocked: BTreeSet<(u32, u32)>,
-    future: BTreeSet<(u64, u32)>,
+    waiting: Waiting,
+    /// By start, group, stream and member: those that are owed the same are neighbours.
+    future: BTreeSet<(u64, u32, u32, u32)>,
     scans: Slab<Scan>,
     /// The head's own read, while it is out.
     head_read: Option<HeadRead>,
@@ -116,6 +129,7 @@ pub struct Engine {
     /// Counts reads, so that scans take turns and a stream is reserved once a read.
     reads_asked: u64,
     recent: Recent,
+    kept: Kept,
     streams_attached: u64,
     /// Streams whose question for progress may have an answer by now. It is given at the end of a turn, when everything
     /// up to the head has been queued for everybody.
@@ -126,6 +140,9 @@ pub struct Engine {
     /// them is on its way any more: taking that back for each by itself cost a look at all work a stream.
     gone: Vec<u32>,
     work: Vec<Work>,
+    /// How many members were looked at in search of siblings.
+    #[cfg(test)]
+    looks: std::cell::Cell<u64>,
 }
 
 /// The head's own read.
@@ -152,7 +169,9 @@ pub(crate) struct Stream {
     unsynced: usize,
     /// Somebody asked for progress, and it is to be at least this revision.
     progress_asked: Option<u64>,
-    blocked_told: bool,
+    /// There was no room for one of its members, and its receiver is to report. None is read for until half of the
+    /// outbox is free.
+    blocked: bool,
     gone: bool,
 }
 
@@ -180,19 +199,21 @@ impl Engine {
             groups: Slab::new(),
             members: Slab::new(),
             synced: 0,
-            ready: BTreeSet::new(),
-            blocked: BTreeSet::new(),
+            waiting: Waiting::default(),
             future: BTreeSet::new(),
             scans: Slab::new(),
             head_read: None,
             reads_out: 0,
             reads_asked: 0,
             recent: Recent::default(),
+            kept: Kept::default(),
             streams_attached: 0,
             progress_due: Vec::new(),
             progress_waiting: BTreeSet::new(),
             gone: Vec::new(),
             work: Vec::new(),
+            #[cfg(test)]
+            looks: std::cell::Cell::default(),
         }
     }
 
@@ -209,7 +230,7 @@ impl Engine {
             reserved_by: 0,
             unsynced: 0,
             progress_asked: None,
-            blocked_told: false,
+            blocked: false,
             gone: false,
         }))
     }
@@ -288,6 +309,9 @@ impl Engine {
         self.start_reads();
         self.answer_progress();
         self.forget_gone();
+        if self.reads_out == 0 && self.waiting.is_empty() {
+            self.kept.clear();
+        }
         std::mem::take(&mut self.work)
     }
 

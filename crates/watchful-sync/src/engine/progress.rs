@@ -68,7 +68,7 @@ impl Engine {
             to.progress_asked = None;
             self.progress_waiting.remove(&stream);
         } else if is_due && !to.has_room(Item::CONTROL_BYTES) {
-            self.tell_blocked(stream);
+            self.block(stream);
         } else if is_due {
             to.progress_asked = None;
             self.progress_waiting.remove(&stream);

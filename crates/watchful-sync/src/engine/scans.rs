@@ -16,7 +16,7 @@ use watchful_watcher_index::{GroupId, WatcherIndex};
 use super::members::{Cursor, Standing};
 use super::{Engine, READS_OUT_MAX, Work};
 use crate::history::OptionsMap;
-use crate::spec::GroupOptions;
+use crate::spec::{GroupOptions, LagPolicy};
 use crate::{KeyRanges, Matcher, ReadRequest, ScanId};
 
 /// How far ahead a scan's first read looks for members to pick up. Later ones look twice as far as the chunk before
@@ -72,6 +72,15 @@ impl Scan {
 
     pub(super) fn position(&self) -> Revision {
         self.position
+    }
+
+    /// The groups of those who rode last, without those that are gone.
+    pub(super) fn groups(&self) -> impl Iterator<Item = u32> + '_ {
+        self.groups.keys().copied()
+    }
+
+    pub(super) fn conflates(&self) -> bool {
+        self.options.values().any(|options| options.lag == LagPolicy::Conflate)
     }
 
     pub(super) fn riders(&self) -> &[u32] {
@@ -133,9 +142,10 @@ impl Scan {
 }
 
 impl Engine {
-    /// Asks for as many reads as may be out.
+    /// Asks for as many reads as may be out, for those for whom nothing is kept.
     pub(super) fn start_reads(&mut self) {
-        while self.reads_out < READS_OUT_MAX && (!self.ready.is_empty() || self.scans.len() > 0) {
+        self.deal_kept();
+        while self.reads_out < READS_OUT_MAX && !(self.waiting.nobody_is_in_line() && self.scans.len() == 0) {
             self.drop_idle_scans();
             self.found_scans();
             let Some(scan) = self.next_scan() else { return };
@@ -157,8 +167,7 @@ impl Engine {
             *best = (*best).max(Some((scan.out.is_some(), scan.position)));
         }
         let idle = |(name, scan): (u32, &Scan)| {
-            let waited_for =
-                self.ready.range((scan.position, 0)..=(scan.position, u32::MAX)).next().is_some();
+            let waited_for = self.waiting.is_waited_for(scan.position);
             let is_front = front[self.level(scan.position.main) as usize] == Some((false, scan.position));
             (scan.out.is_none() && !(waited_for && is_front)).then_some(name)
         };
@@ -170,7 +179,7 @@ impl Engine {
 
     /// Starts a scan in each level that has members and no scan, at the one that is furthest behind.
     fn found_scans(&mut self) {
-        let Some((rearmost, _)) = self.ready.first() else { return };
+        let Some(rearmost) = self.waiting.rearmost(Revision::new(0, 0), u64::MAX) else { return };
         let taken: BTreeSet<u32> =
             self.scans.iter().map(|(_, scan)| self.level(scan.position.main)).collect();
         for level in (0..=self.level(rearmost.main)).filter(|level| !taken.contains(level)) {
@@ -185,8 +194,7 @@ impl Engine {
         let lag_max = lag_min.saturating_mul(2).saturating_sub(1);
         let first = (self.head + 1).saturating_sub(lag_max);
         let last = (self.head + 1).checked_sub(lag_min)?;
-        let members = (Revision::start_of(first), 0)..=(Revision::new(last, u32::MAX), u32::MAX);
-        self.ready.range(members).next().map(|(position, _)| *position)
+        self.waiting.rearmost(Revision::start_of(first), last)
     }
 
     /// The scan that waited longest. Those that are left after [`Engine::drop_idle_scans`] may all go.
@@ -200,17 +208,20 @@ impl Engine {
         let (from, window) = (scan.position, scan.window);
         let last = from.main.saturating_add(window - 1).min(self.head);
         self.reads_asked += 1;
-        let passed: Vec<u32> = self
-            .ready
-            .range((from, 0)..=(Revision::new(last, u32::MAX), u32::MAX))
-            .map(|(_, member)| *member)
-            .collect();
-        let mut reserved = Vec::new();
-        let riders: Vec<u32> =
-            passed.into_iter().filter(|&member| self.let_ride(member, name, &mut reserved)).collect();
+        let last = Revision::new(last, u32::MAX);
+        let passed: Vec<u32> = self.waiting.in_line(from, last).map(|(_, member)| member).collect();
+        let (riders, reserved) = self.let_all_ride(&passed, name);
         if !riders.is_empty() {
             self.ask(name, riders, ReadOut { to: self.head, reserved });
         }
+    }
+
+    /// Who of them rides, and which streams keep room for that.
+    pub(super) fn let_all_ride(&mut self, passed: &[u32], scan: u32) -> (Vec<u32>, Vec<(u32, u64)>) {
+        let mut reserved = Vec::new();
+        let rides = |member: &u32| self.let_ride(*member, scan, &mut reserved);
+        let riders = passed.iter().copied().filter(rides).collect();
+        (riders, reserved)
     }
 
     /// Lets the member ride if its stream has room for a whole chunk; it is reserved once a stream and read, because a
@@ -218,12 +229,11 @@ impl Engine {
     fn let_ride(&mut self, member: u32, scan: u32, reserved: &mut Vec<(u32, u64)>) -> bool {
         let chunk_bytes_max = self.settings.chunk_bytes_max;
         let Some(this) = self.members.get(member) else { return false };
-        let (stream, Standing::Ready(cursor)) = (this.stream, this.standing) else { return false };
-        let Some(to) = self.streams.get_mut(stream) else { return false };
+        let (stream, Standing::Waiting(cursor)) = (this.stream, this.standing) else { return false };
+        let Some(to) = self.streams.get_mut(stream).filter(|to| !to.blocked) else { return false };
         if to.reserved_by != self.reads_asked {
             if !to.has_room(chunk_bytes_max) {
-                self.set_standing(member, Standing::Blocked(cursor));
-                self.tell_blocked(stream);
+                self.block(stream);
                 return false;
             }
             to.reserved_bytes += chunk_bytes_max;
@@ -260,13 +270,21 @@ impl Engine {
         }));
     }
 
-    /// Gives the room back that was kept for a read. Those who were blocked by that alone may ride now: their outbox may
-    /// be empty already, and then nobody drains it any more.
+    /// Gives the room back that was kept for a read.
     pub(super) fn release(&mut self, reserved: &[(u32, u64)]) {
         let chunk_bytes_max = self.settings.chunk_bytes_max;
         for (stream, serial) in reserved {
             if let Some(to) = self.streams.get_mut(*stream).filter(|to| to.serial == *serial) {
                 to.reserved_bytes = to.reserved_bytes.saturating_sub(chunk_bytes_max);
+            }
+        }
+    }
+
+    /// What was kept for a read has been given back and, as far as it was needed, been taken. Those who were blocked by
+    /// that alone may ride now: their outbox may be empty already, and then nobody drains it any more.
+    pub(super) fn room_is_back(&mut self, reserved: &[(u32, u64)]) {
+        for (stream, serial) in reserved {
+            if self.streams.get(*stream).is_some_and(|to| to.serial == *serial) {
                 self.room_came(*stream);
             }
         }

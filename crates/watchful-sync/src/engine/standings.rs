@@ -1,14 +1,17 @@
 //! Every move of a member between its standings.
 //!
 //! ```text
-//!   Future ──(head comes)──> Synced ──(outbox full)──> Blocked ──(drained)──> Ready ──(read)──> Riding
-//!      └──────────────────────> Ready <──(chunk ends before the head)─────────────────────────────┤
-//!                               Synced <──(chunk ends at the head: hand-over)─────────────────────┘
+//!   Future ──(head comes)──> Synced ──(outbox full)──> Waiting ──(room, and a read)──> Riding
+//!      └──────────────────────> Waiting <──(chunk ends before the head)──────────────────┤
+//!                               Synced <──(chunk ends at the head: hand-over)────────────┘
 //! ```
+//!
+//! Whoever waits is *ready*, or *blocked* where its stream has no room.
 //!
 //! [`Engine::set_standing`] is the only place where a standing changes, and keeps the engine's sets and counters true.
 
 use super::members::{Cursor, Standing};
+use super::waiting::Place;
 use super::{Engine, Work};
 use crate::{End, LagPolicy, StreamId};
 
@@ -17,12 +20,14 @@ impl Engine {
     pub(super) fn set_standing(&mut self, member: u32, standing: Standing) {
         self.leave_standing(member);
         let Some(this) = self.members.get_mut(member) else { return };
-        let (was, stream) = (std::mem::replace(&mut this.standing, standing), this.stream);
+        let (was, stream, group) = (std::mem::replace(&mut this.standing, standing), this.stream, this.group);
         match standing {
             Standing::Synced { .. } => self.synced += 1,
-            Standing::Future { start } => drop(self.future.insert((start, member))),
-            Standing::Ready(cursor) => drop(self.ready.insert((cursor.next, member))),
-            Standing::Blocked(_) => drop(self.blocked.insert((stream, member))),
+            Standing::Future { start } => drop(self.future.insert((start, group, stream, member))),
+            Standing::Waiting(Cursor { next, .. }) => {
+                let has_room = self.streams.get(stream).is_some_and(|to| !to.blocked);
+                self.waiting.insert(Place { stream, next, group, member }, has_room);
+            }
             Standing::Riding { .. } => {}
         }
         if was.is_synced() != standing.is_synced() {
@@ -36,11 +41,13 @@ impl Engine {
     /// Takes the member out of the set its standing keeps it in.
     pub(super) fn leave_standing(&mut self, member: u32) {
         let Some(this) = self.members.get(member) else { return };
+        let (stream, group) = (this.stream, this.group);
         match this.standing {
             Standing::Synced { .. } => self.synced -= 1,
-            Standing::Future { start } => drop(self.future.remove(&(start, member))),
-            Standing::Ready(cursor) => drop(self.ready.remove(&(cursor.next, member))),
-            Standing::Blocked(_) => drop(self.blocked.remove(&(this.stream, member))),
+            Standing::Future { start } => drop(self.future.remove(&(start, group, stream, member))),
+            Standing::Waiting(Cursor { next, .. }) => {
+                self.waiting.remove(Place { stream, next, group, member });
+            }
             Standing::Riding { .. } => {}
         }
     }
@@ -50,7 +57,7 @@ impl Engine {
         if cursor.next.main < self.compact_revision {
             return self.end(member, &End::Compacted { compact_revision: self.compact_revision });
         }
-        self.set_standing(member, Standing::Ready(cursor));
+        self.set_standing(member, Standing::Waiting(cursor));
         self.merge(member);
     }
 
@@ -67,13 +74,16 @@ impl Engine {
         if lag == Some(LagPolicy::Cancel) && this.standing.is_synced() {
             return self.end(member, &End::Lagged { next_revision: cursor.next.main });
         }
-        self.set_standing(member, Standing::Blocked(cursor));
-        self.tell_blocked(stream);
+        self.block(stream);
+        self.set_standing(member, Standing::Waiting(cursor));
+        self.merge(member);
     }
 
-    pub(super) fn tell_blocked(&mut self, stream: u32) {
+    /// The stream has no room: nothing is read for any of its members until its receiver has reported.
+    pub(super) fn block(&mut self, stream: u32) {
         let Some(to) = self.streams.get_mut(stream) else { return };
-        if !std::mem::replace(&mut to.blocked_told, true) {
+        if !std::mem::replace(&mut to.blocked, true) {
+            self.waiting.leave_line(stream);
             self.work.push(Work::Blocked { stream: StreamId(stream) });
         }
     }
@@ -83,21 +93,12 @@ impl Engine {
     pub(super) fn room_came(&mut self, stream: u32) {
         let Some(to) = self.streams.get_mut(stream) else { return };
         if to.queued_bytes + to.reserved_bytes <= to.outbox_bytes_max / 2 {
-            to.blocked_told = false;
-            self.unblock(stream);
-        } else if to.blocked_told && to.queued_bytes > to.outbox_bytes_max / 2 {
+            if std::mem::replace(&mut to.blocked, false) {
+                self.waiting.join_line(stream);
+            }
+        } else if to.blocked && to.queued_bytes > to.outbox_bytes_max / 2 {
             self.work.push(Work::Blocked { stream: StreamId(stream) });
         }
         self.progress_may_be_due(stream);
-    }
-
-    fn unblock(&mut self, stream: u32) {
-        let members: Vec<u32> =
-            self.blocked.range((stream, 0)..=(stream, u32::MAX)).map(|(_, member)| *member).collect();
-        for member in members {
-            if let Some(Standing::Blocked(cursor)) = self.members.get(member).map(|member| member.standing) {
-                self.owe(member, cursor);
-            }
-        }
     }
 }

@@ -78,6 +78,8 @@ pub struct Gauges {
     pub reserved_bytes: usize,
     /// What is kept of published batches while reads are out.
     pub recent_bytes: usize,
+    /// What is kept of chunks that have been dealt, for those who had no room then.
+    pub kept_bytes: usize,
     /// The most published revisions that any watch has not been given.
     pub lag_revisions_max: u64,
 }
@@ -106,13 +108,14 @@ impl Engine {
             groups: self.groups.len(),
             members: self.members.len(),
             synced_members: self.synced,
-            blocked_members: self.blocked.len(),
+            blocked_members: self.waiting.blocked_len(),
             scans: self.scans.len(),
             reads_out: self.reads_out,
             indexed_ranges: self.index.len(),
             queued_bytes: streams().map(|stream| stream.queued_bytes).sum(),
             reserved_bytes: streams().map(|stream| stream.reserved_bytes).sum(),
             recent_bytes: self.recent.bytes,
+            kept_bytes: self.kept.bytes,
             lag_revisions_max,
         }
     }
@@ -121,7 +124,7 @@ impl Engine {
     fn look_at_members(&self) -> (Standings, u64) {
         let (mut standings, mut lag_max) = (Standings::default(), 0);
         for (_, member) in self.members.iter() {
-            *standings.of(standing_of(member)) += member.ids.len();
+            *standings.of(self.standing_of(member)) += member.ids.len();
             lag_max = lag_max.max(self.lag(member));
         }
         (standings, lag_max)
@@ -148,7 +151,7 @@ impl Engine {
             stream,
             watch,
             ranges: self.groups.get(member.group)?.ranges.clone(),
-            standing: standing_of(member),
+            standing: self.standing_of(member),
             next_revision: self.next_revision(member),
             lag_revisions: self.lag(member),
             queued_bytes: of.queued_bytes,
@@ -159,22 +162,21 @@ impl Engine {
         match member.standing {
             Standing::Future { start } => start,
             Standing::Synced { .. } => self.head + 1,
-            Standing::Ready(cursor) | Standing::Blocked(cursor) | Standing::Riding { cursor, .. } => {
-                cursor.next.main
-            }
+            Standing::Waiting(cursor) | Standing::Riding { cursor, .. } => cursor.next.main,
         }
     }
 
     fn lag(&self, member: &Member) -> u64 {
         (self.published + 1).saturating_sub(self.next_revision(member))
     }
-}
 
-fn standing_of(member: &Member) -> WatcherStanding {
-    match member.standing {
-        Standing::Future { .. } => WatcherStanding::Future,
-        Standing::Synced { .. } => WatcherStanding::Synced,
-        Standing::Ready(_) | Standing::Riding { .. } => WatcherStanding::Unsynced,
-        Standing::Blocked(_) => WatcherStanding::Blocked,
+    fn standing_of(&self, member: &Member) -> WatcherStanding {
+        let is_blocked = || self.streams.get(member.stream).is_some_and(|to| to.blocked);
+        match member.standing {
+            Standing::Future { .. } => WatcherStanding::Future,
+            Standing::Synced { .. } => WatcherStanding::Synced,
+            Standing::Waiting(_) if is_blocked() => WatcherStanding::Blocked,
+            Standing::Waiting(_) | Standing::Riding { .. } => WatcherStanding::Unsynced,
+        }
     }
 }

@@ -2,10 +2,11 @@
 //! long.
 
 use std::cell::OnceCell;
+use std::collections::VecDeque;
 
 use watchful_revision::{Event, EventKind, KeyRange, Put, Record, Revision, encode_put};
 use watchful_sync::{
-    Engine, EngineSettings, HistoryChunk, Item, ReadRequest, WatchSpec, WatcherStanding, Work,
+    Engine, EngineSettings, HistoryChunk, Item, ReadRequest, StreamId, WatchSpec, WatcherStanding, Work,
 };
 use watchful_testkit::SplitMix64;
 
@@ -45,7 +46,7 @@ fn catch_up(revisions: u64, starts: &[u64]) -> u64 {
         let stream = engine.attach(1 << 20);
         engine.watch(stream, 0, WatchSpec::new(KeyRange::key("k"), start));
     }
-    let (mut revisions_read, mut reads) = (0, Vec::new());
+    let (mut revisions_read, mut reads, mut drained) = (0, Vec::new(), false);
     let mut given = vec![0; starts.len()];
     loop {
         for work in engine.turn() {
@@ -56,12 +57,16 @@ fn catch_up(revisions: u64, starts: &[u64]) -> u64 {
                         given[stream.0 as usize] += batch.events().len() as u64;
                     }
                     engine.drained(stream, item.charge_bytes());
+                    drained = true;
                 }
                 Work::Blocked { .. } => {}
             }
         }
         if reads.is_empty() {
-            break;
+            if !std::mem::take(&mut drained) {
+                break;
+            }
+            continue;
         }
         let (chunk, passed) = read(&reads.remove(0));
         revisions_read += passed;
@@ -140,4 +145,100 @@ fn a_short_scan_does_not_wait_for_a_long_one() {
         reads_between += 1;
     }
     assert!(reads_between <= 2, "{reads_between} reads before the near one's");
+}
+
+/// Watches of a few connections, many on each, that start anywhere in a history. Their receivers take an item now and then.
+struct Leisure {
+    engine: Engine,
+    streams: Vec<StreamId>,
+    queued: Vec<VecDeque<usize>>,
+    reads: VecDeque<ReadRequest>,
+    revisions_read: u64,
+}
+
+impl Leisure {
+    fn new(revisions: u64, streams: usize, watches: i64, rng: &mut SplitMix64) -> Self {
+        let mut engine = Engine::new(EngineSettings::default(), revisions, 0);
+        let streams: Vec<StreamId> = (0..streams).map(|_| engine.attach(1 << 20)).collect();
+        for &stream in &streams {
+            for watch in 0..watches {
+                let start = 2 + rng.below(revisions - 1);
+                engine.watch(stream, watch, WatchSpec::new(KeyRange::key("k"), start));
+            }
+        }
+        let queued = vec![VecDeque::new(); streams.len()];
+        Self { engine, streams, queued, reads: VecDeque::new(), revisions_read: 0 }
+    }
+
+    /// Returns false when there is nothing left to do.
+    fn turn(&mut self) -> bool {
+        for work in self.engine.turn() {
+            match work {
+                Work::Read(request) => self.reads.push_back(request),
+                Work::Deliver { stream, item } => {
+                    self.queued[stream.0 as usize].push_back(item.charge_bytes());
+                }
+                Work::Blocked { .. } => {}
+            }
+        }
+        !self.reads.is_empty() || self.queued.iter().any(|queue| !queue.is_empty())
+    }
+
+    fn take(&mut self, stream: usize) {
+        if let Some(bytes) = self.queued[stream].pop_front() {
+            self.engine.drained(self.streams[stream], bytes);
+        }
+    }
+
+    fn answer(&mut self) {
+        if let Some(request) = self.reads.pop_front() {
+            let (chunk, passed) = read(&request);
+            self.revisions_read += passed;
+            self.engine.history(Ok(chunk));
+        }
+    }
+}
+
+/// Ten connections with a thousand watches each: as their receivers hardly ever had room at the same moment, each was read
+/// for by itself, and the history was read fifteen times.
+#[test]
+fn receivers_of_nearly_the_same_pace_share_what_was_read() {
+    const REVISIONS: u64 = 500_000;
+    let seed = 20_261_126;
+    let mut rng = SplitMix64::new(seed);
+    let mut world = Leisure::new(REVISIONS, 10, 500, &mut rng);
+    while world.turn() {
+        match rng.below(15) {
+            stream @ 0..10 => world.take(usize::try_from(stream).unwrap()),
+            _ => world.answer(),
+        }
+    }
+    assert!(world.engine.watchers().all(|watch| watch.standing == WatcherStanding::Synced));
+    assert_eq!(world.engine.gauges().kept_bytes, 0, "something is kept although nobody waits");
+    let ratio = world.revisions_read as f64 / REVISIONS as f64;
+    println!("10 streams read {ratio:.3} times the history (seed {seed})");
+    assert!(ratio <= 8.0, "{ratio} times the history (seed {seed})");
+}
+
+/// The engine's own names for groups are used again. A chunk that was kept for the watches of `a` is not for those of `b`
+/// that came when they had gone.
+#[test]
+fn what_is_kept_for_a_group_goes_with_it() {
+    let mut world = World::new();
+    world.put_times(40);
+    let (quick, slow, late) = (world.attach(0), world.attach(0), world.attach(0));
+    world.watch_quietly(quick, 0, WatchSpec::new(KeyRange::key("a"), 2));
+    world.watch(slow, 0, WatchSpec::new(KeyRange::key("a"), 2));
+    for _ in 0..6 {
+        world.answer();
+        world.hear(quick);
+    }
+    assert!(world.engine.gauges().kept_bytes > 0, "nothing is kept for the slow one");
+    world.engine.cancel(quick, 0);
+    world.engine.cancel(slow, 0);
+    for start in 2..20 {
+        world.watch_quietly(late, i64::try_from(start).unwrap(), WatchSpec::new(KeyRange::key("b"), start));
+    }
+    world.turn();
+    world.check_end();
 }

@@ -31,7 +31,12 @@ pub const CHUNK_BYTES_MAX: usize = 400;
 const ROUNDS_MAX: usize = 10_000;
 
 pub fn small_settings() -> EngineSettings {
-    EngineSettings { chunk_bytes_max: CHUNK_BYTES_MAX, chunk_revisions_max: 4, recent_bytes_max: 600 }
+    EngineSettings {
+        chunk_bytes_max: CHUNK_BYTES_MAX,
+        chunk_revisions_max: 4,
+        recent_bytes_max: 600,
+        kept_bytes_max: 1000,
+    }
 }
 
 pub struct World {
@@ -368,7 +373,12 @@ impl World {
             used_bytes: gauges.recent_bytes as u64,
             budget_bytes: self.settings.recent_bytes_max as u64,
         };
-        checkers::within_budget([recent]).unwrap();
+        let kept = BudgetSample {
+            name: "kept",
+            used_bytes: gauges.kept_bytes as u64,
+            budget_bytes: self.settings.kept_bytes_max as u64,
+        };
+        checkers::within_budget([recent, kept]).unwrap();
         let watches: Vec<_> = self.engine.watchers().collect();
         check_standings(&gauges, &watches);
         for watch in watches {
@@ -485,7 +495,7 @@ fn check_standings(gauges: &Gauges, watches: &[WatcherStatus]) {
     assert_eq!(gauges.standings, counted, "the standings are counted wrong");
 }
 
-fn numbers(gauges: &Gauges) -> [(&'static str, u64); 13] {
+fn numbers(gauges: &Gauges) -> [(&'static str, u64); 14] {
     [
         ("streams", gauges.streams as u64),
         ("watches", gauges.watches as u64),
@@ -499,6 +509,7 @@ fn numbers(gauges: &Gauges) -> [(&'static str, u64); 13] {
         ("queued_bytes", gauges.queued_bytes as u64),
         ("reserved_bytes", gauges.reserved_bytes as u64),
         ("recent_bytes", gauges.recent_bytes as u64),
+        ("kept_bytes", gauges.kept_bytes as u64),
         ("lag_revisions_max", gauges.lag_revisions_max),
     ]
 }

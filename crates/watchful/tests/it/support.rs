@@ -480,7 +480,7 @@ pub(crate) fn check_nothing_is_left(store: &Store) {
     }
 }
 
-fn all_gauges(store: &Store) -> [(&'static str, u64); 15] {
+fn all_gauges(store: &Store) -> [(&'static str, u64); 16] {
     let Gauges {
         streams,
         watches,
@@ -495,6 +495,7 @@ fn all_gauges(store: &Store) -> [(&'static str, u64); 15] {
         queued_bytes,
         reserved_bytes,
         recent_bytes,
+        kept_bytes,
         lag_revisions_max,
     } = gauges(store);
     [
@@ -511,6 +512,7 @@ fn all_gauges(store: &Store) -> [(&'static str, u64); 15] {
         ("queued_bytes", queued_bytes as u64),
         ("reserved_bytes", reserved_bytes as u64),
         ("recent_bytes", recent_bytes as u64),
+        ("kept_bytes", kept_bytes as u64),
         ("lag_revisions_max", lag_revisions_max),
         ("shared_bytes", store.stats().shared_bytes as u64),
     ]
