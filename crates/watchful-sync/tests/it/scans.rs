@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 
 use watchful_revision::{Event, EventKind, KeyRange, Put, Record, Revision, encode_put};
 use watchful_sync::{
-    Engine, EngineSettings, HistoryChunk, Item, ReadRequest, StreamId, WatchSpec, WatcherStanding, Work,
+    Engine, EngineSettings, HistoryChunk, Item, LagPolicy, ReadRequest, StreamId, WatchSpec, WatcherStanding,
+    Work,
 };
 use watchful_testkit::SplitMix64;
 
@@ -240,5 +241,41 @@ fn what_is_kept_for_a_group_goes_with_it() {
         world.watch_quietly(late, i64::try_from(start).unwrap(), WatchSpec::new(KeyRange::key("b"), start));
     }
     world.turn();
+    world.check_end();
+}
+
+/// Two of the same: one takes what it is given, and the other is behind, so chunks are kept for it.
+fn quick_and_slow(spec: &WatchSpec) -> World {
+    let mut world = World::new();
+    world.put_times(40);
+    let (quick, slow) = (world.attach(0), world.attach(0));
+    world.watch_quietly(quick, 0, spec.clone());
+    world.watch(slow, 0, spec.clone());
+    for _ in 0..6 {
+        world.answer();
+        world.hear(quick);
+    }
+    world
+}
+
+/// What is superseded changes, so what was read for one that conflates is true for a moment only.
+#[test]
+fn nothing_is_kept_for_those_that_conflate() {
+    let spec = WatchSpec::new(KeyRange::key("a"), 2);
+    assert!(quick_and_slow(&spec).engine.gauges().kept_bytes > 0, "others are kept for");
+    let mut world = quick_and_slow(&spec.with_lag_policy(LagPolicy::Conflate));
+    assert_eq!(world.engine.gauges().kept_bytes, 0);
+    world.settle();
+    world.check_end();
+}
+
+/// A chunk was read with previous values that a compaction has taken since; and who waits in it is to be told.
+#[test]
+fn a_compaction_takes_what_is_kept_with_it() {
+    let mut world = quick_and_slow(&WatchSpec::new(KeyRange::key("a"), 2));
+    assert!(world.engine.gauges().kept_bytes > 0);
+    world.compact(41);
+    assert_eq!(world.engine.gauges().kept_bytes, 0);
+    world.settle();
     world.check_end();
 }
