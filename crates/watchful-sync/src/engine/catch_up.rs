@@ -232,7 +232,9 @@ impl Engine {
         let cursor = Cursor { next: from, open };
         let bytes = batch.as_ref().map_or(0, |batch| batch.charge_bytes());
         if !self.streams.get(stream).is_some_and(|to| to.has_room(bytes)) {
-            return self.fall_behind(member, cursor);
+            // One row that no chunk holds does not fit into half an outbox either, and is no reason to wait for that.
+            let too_large = bytes > self.settings.chunk_bytes_max;
+            return if too_large { self.owe(member, cursor) } else { self.fall_behind(member, cursor) };
         }
         self.send_dealt(member, cursor, to, batch.as_ref(), dealt.head);
         let moved = cursor.moved(to, batch.as_deref());

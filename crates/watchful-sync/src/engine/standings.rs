@@ -79,9 +79,11 @@ impl Engine {
         self.merge(member);
     }
 
-    /// The stream has no room: nothing is read for any of its members until its receiver has reported.
+    /// The stream has no room: nothing is read for any of its members until its receiver has reported. More than half of
+    /// its outbox is taken, or nobody would.
     pub(super) fn block(&mut self, stream: u32) {
         let Some(to) = self.streams.get_mut(stream) else { return };
+        debug_assert!(to.queued_bytes + to.reserved_bytes > to.outbox_bytes_max / 2, "nobody will report");
         if !std::mem::replace(&mut to.blocked, true) {
             self.waiting.leave_line(stream);
             self.work.push(Work::Blocked { stream: StreamId(stream) });

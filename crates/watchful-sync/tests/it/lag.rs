@@ -85,6 +85,21 @@ fn room_that_comes_back_from_a_read_wakes_the_blocked() {
     world.check_end();
 }
 
+/// The head's own read came to a row that no outbox holds, while an outbox held a little. Its member was blocked until half
+/// of the outbox is free, which it was already: nobody was going to report, and the watch stood still for ever.
+#[test]
+fn a_row_that_no_outbox_holds_does_not_block_an_outbox_with_room() {
+    let mut world = World::new();
+    let stream = world.attach(0);
+    world.watch(stream, 0, all(2).with_lag_policy(LagPolicy::Cancel));
+    world.write(&[Op::put("a", vec![b'v'; 4 * CHUNK_BYTES_MAX])], true);
+    world.answer_head();
+    assert_eq!(world.engine.status(stream, 0).unwrap().standing, WatcherStanding::Unsynced);
+    world.answer_all();
+    assert_eq!(world.hear(stream), ["0: created", "0: 2.0"]);
+    world.check_end();
+}
+
 /// The room for a chunk was kept once a stream and read, but members of one group on one stream that were picked up at
 /// different places were each given the chunk from their place on: with k of them, k times what was kept.
 #[test]

@@ -93,6 +93,11 @@ impl Receiver {
         self.outbox.push_back(item);
     }
 
+    /// The engine waits to hear of room. It hears nothing where half is free already and nothing has been taken out.
+    pub fn await_room(&mut self) {
+        self.blocked = self.taken_bytes > 0 || self.outbox_bytes() > self.outbox_bytes_max / 2;
+    }
+
     /// Takes one item out.
     pub fn take(&mut self) -> bool {
         let Some(item) = self.outbox.pop_front() else { return false };

@@ -317,7 +317,7 @@ impl World {
                 Work::Deliver { stream, item } => {
                     self.receiver(stream).put(item);
                 }
-                Work::Blocked { stream } => self.receiver(stream).blocked = true,
+                Work::Blocked { stream } => self.receiver(stream).await_room(),
             }
         }
         self.check_now();

@@ -309,6 +309,22 @@ fn a_publish_queue_that_holds_nothing_loses_nothing() {
     }
 }
 
+/// It stood still for ever where its batch was lost to the queue, and the outbox held anything at all.
+#[test]
+fn a_value_that_is_larger_than_an_outbox_comes_after_what_is_queued() {
+    let twin = Twin::with(narrow().with_publish_queue_bytes_max(0));
+    let mut watch = twin.watch(&WatchOptions::new(everything())).unwrap();
+    let value = "v".repeat(2 * twin.settings.outbox_bytes_max);
+    twin.put("a", value.clone()).wait().unwrap();
+    // That it was made is queued, and nothing is taken out while the history is read.
+    eventually("the read", || {
+        let found = gauges(&twin);
+        (found.lag_revisions_max == 0 || found.blocked_members > 0).then_some(())
+    });
+    let Ok(Update::Events(batch)) = watch.wait_next_for(PATIENCE).unwrap().unwrap() else { panic!() };
+    assert_eq!(batch.events()[0].value(), value.as_bytes());
+}
+
 #[test]
 fn a_lagging_watch_is_cancelled_or_conflated_where_it_asked_for_that() {
     let mut twin = Twin::with(narrow());
