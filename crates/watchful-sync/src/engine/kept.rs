@@ -105,7 +105,8 @@ impl Engine {
     pub(super) fn keep(&mut self, name: u32, from: Revision, mut dealt: Dealt) {
         let Some(scan) = self.scans.get(name) else { return };
         let too_large = dealt.charge_bytes() > self.settings.chunk_bytes_max;
-        if too_large || from.sub > 0 || dealt.next().sub > 0 || scan.conflates() {
+        let compacted = from.main <= self.compact_revision;
+        if too_large || compacted || from.sub > 0 || dealt.next().sub > 0 || scan.conflates() {
             return;
         }
         let groups: Groups = scan.groups().collect();

@@ -279,3 +279,20 @@ fn a_compaction_takes_what_is_kept_with_it() {
     world.settle();
     world.check_end();
 }
+
+/// A read that was out comes back with what was there before the compaction.
+#[test]
+fn what_was_read_before_a_compaction_is_not_kept_after_it() {
+    for compacted in [true, false] {
+        let mut world = quick_and_slow(&WatchSpec::new(KeyRange::key("a"), 2));
+        let slow = world.receivers[1].stream;
+        world.watch(slow, 1, WatchSpec::new(KeyRange::key("a"), 41));
+        world.reads[0].go_on(usize::MAX, &world.model, None);
+        let from = world.reads[0].request.from.main;
+        world.compact(if compacted { from } else { from - 1 });
+        world.answer();
+        assert_eq!(world.engine.gauges().kept_bytes == 0, compacted, "there is somebody to keep it for");
+        world.settle();
+        world.check_end();
+    }
+}
