@@ -18,8 +18,9 @@ use parking_lot::Mutex;
 pub(crate) struct Budget {
     used: AtomicUsize,
     bytes_max: usize,
-    /// Large buffers whose last slice is gone, for the next reads.
-    spares: Mutex<Vec<Vec<u8>>>,
+    /// Large buffers whose last slice is gone, for the next reads. None while history is not being read: what a slow
+    /// receiver gives back then is not kept.
+    spares: Mutex<Option<Vec<Vec<u8>>>>,
 }
 
 /// How many buffers are kept for the next reads: one that is read into, and one that a receiver is just done with.
@@ -39,7 +40,7 @@ impl Budget {
 
     /// A buffer to read into: one that was used before, if there is one.
     pub(crate) fn buffer(&self) -> Vec<u8> {
-        self.spares.lock().pop().unwrap_or_default()
+        self.spares.lock().get_or_insert_default().pop().unwrap_or_default()
     }
 
     /// The buffer, or a copy of its own size where most of it is empty: what is charged is what it takes.
@@ -54,11 +55,12 @@ impl Budget {
 
     /// Nothing was read for a while.
     pub(crate) fn forget_spares(&self) {
-        self.spares.lock().clear();
+        *self.spares.lock() = None;
     }
 
     fn spare(&self, bytes: Vec<u8>) {
         let mut spares = self.spares.lock();
+        let Some(spares) = &mut *spares else { return };
         let fits = self.used_bytes().saturating_add(bytes.capacity()) <= self.bytes_max;
         if fits && SPARE_BYTES.contains(&bytes.capacity()) && spares.len() < SPARES_MAX {
             spares.push(bytes);
@@ -110,15 +112,27 @@ mod tests {
         assert_eq!((budget.buffer().capacity(), budget.buffer().capacity()), (*SPARE_BYTES.start(), 0));
         budget.spare(Vec::with_capacity(SPARE_BYTES.end() + 1));
         (0..9).for_each(|_| budget.spare(Vec::with_capacity(*SPARE_BYTES.end())));
-        assert_eq!(budget.spares.lock().len(), SPARES_MAX);
+        assert_eq!(budget.spares.lock().as_ref().unwrap().len(), SPARES_MAX);
         budget.forget_spares();
+        assert_eq!(budget.buffer().capacity(), 0);
+    }
+
+    /// A receiver that was slower than the reader gave its buffers back when nobody was there to forget them.
+    #[test]
+    fn what_comes_back_when_nothing_is_read_is_not_kept() {
+        let budget = Budget::new(4 << 20);
+        drop(budget.buffer());
+        let held = budget.share(vec![7; *SPARE_BYTES.start()]).unwrap();
+        budget.forget_spares();
+        drop(held);
         assert_eq!(budget.buffer().capacity(), 0);
     }
 
     #[test]
     fn a_buffer_that_is_mostly_empty_is_charged_for_what_is_in_it() {
         let budget = Budget::new(1 << 20);
-        let mut bytes = Vec::with_capacity(*SPARE_BYTES.start());
+        let mut bytes = budget.buffer();
+        bytes.reserve_exact(*SPARE_BYTES.start());
         bytes.extend_from_slice(b"few");
         let fitted = budget.fitted(bytes);
         assert_eq!((&fitted[..], fitted.capacity()), (&b"few"[..], 3));

@@ -15,6 +15,7 @@ use watchful::{
     OpResponse, PutOptions, RangeOptions, RangeResult, Record, RequestOp, Settings, SortOrder, SortTarget,
     Standings, Store, TxnRequest, Update, Watch, WatchOptions,
 };
+use watchful_testkit::checkers::BudgetSample;
 use watchful_testkit::script::{self, Step};
 use watchful_testkit::{self as kit, Model, Observation, Observed, WatchSpec, checkers};
 
@@ -516,6 +517,28 @@ fn all_gauges(store: &Store) -> [(&'static str, u64); 16] {
         ("lag_revisions_max", lag_revisions_max),
         ("shared_bytes", store.stats().shared_bytes as u64),
     ]
+}
+
+/// Promise 19: what is held at this moment, and `outboxes_max` says how much all outboxes may hold.
+pub(crate) fn check_budgets(
+    store: &Store,
+    settings: &Settings,
+    outboxes_max: impl FnOnce(&Gauges) -> usize,
+) -> Gauges {
+    let (found, shared_bytes) = (gauges(store), store.stats().shared_bytes);
+    let sample = |name, used: usize, budget: usize| BudgetSample {
+        name,
+        used_bytes: used as u64,
+        budget_bytes: budget as u64,
+    };
+    let samples = [
+        sample("outboxes", found.queued_bytes, outboxes_max(&found)),
+        sample("shared buffers", shared_bytes, settings.shared_bytes_max),
+        sample("recent batches", found.recent_bytes, 8 << 20),
+        sample("kept chunks", found.kept_bytes, (settings.shared_bytes_max / 4).min(16 << 20)),
+    ];
+    checkers::within_budget(samples).unwrap();
+    found
 }
 
 pub(crate) fn gauges(store: &Store) -> Gauges {

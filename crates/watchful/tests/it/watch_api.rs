@@ -6,11 +6,11 @@ use watchful::{
     CompactionPolicy, End, Error, LagPolicy, ManualClock, Store, StreamItem, Update, WatchOptions,
     WatcherStanding,
 };
-use watchful_testkit::{Policy, WatchSpec, checkers};
+use watchful_testkit::{Policy, WatchSpec};
 
 use crate::support::{
-    PATIENCE, Receiver, Twin, answered, block_on, check_nothing_is_left, eventually, everything, gauges, get,
-    narrow, rows_at, settings,
+    PATIENCE, Receiver, Twin, answered, block_on, check_budgets, check_nothing_is_left, eventually,
+    everything, gauges, get, narrow, rows_at, settings,
 };
 
 /// The story of this one: with an outbox full and nobody reading, the driver asked for room, was told that none had come,
@@ -226,7 +226,6 @@ fn a_receiver_that_never_reads_costs_bounded_memory_and_then_gets_everything() {
     const EVENTS: u64 = 100_000;
     let twin = Twin::new();
     let mut watch = twin.watch(&WatchOptions::new(everything()).start_at(2)).unwrap();
-    let outbox = twin.settings.outbox_bytes_max as u64;
     for round in 0..EVENTS / 100 {
         let written = twin.transact(move |txn| {
             (0..100).try_for_each(|at| txn.put(format!("k{at}"), (round * 100 + at).to_string()))?;
@@ -234,16 +233,7 @@ fn a_receiver_that_never_reads_costs_bounded_memory_and_then_gets_everything() {
         });
         written.wait().unwrap();
         if round % 100 == 0 {
-            let (found, stats) = (gauges(&twin), twin.stats());
-            let sample =
-                |name, used_bytes, budget_bytes| checkers::BudgetSample { name, used_bytes, budget_bytes };
-            let shared_max = twin.settings.shared_bytes_max as u64;
-            checkers::within_budget([
-                sample("the outbox", found.queued_bytes as u64, outbox),
-                sample("kept batches", found.recent_bytes as u64, 8 << 20),
-                sample("shared buffers", stats.shared_bytes as u64, shared_max),
-            ])
-            .unwrap();
+            check_budgets(&twin, &twin.settings, |_| twin.settings.outbox_bytes_max);
         }
     }
     let mut next = 0;
@@ -255,6 +245,30 @@ fn a_receiver_that_never_reads_costs_bounded_memory_and_then_gets_everything() {
         }
     }
     drop(watch);
+    check_nothing_is_left(&twin);
+}
+
+/// One of two reads, and what was read for it is kept for the other, who is behind: so much and no more, and only as long as
+/// somebody is behind.
+#[test]
+fn what_is_kept_for_those_who_are_behind_has_a_bound_and_an_end() {
+    const EVENTS: u64 = 2_000;
+    let twin = Twin::with(narrow());
+    for at in 0..EVENTS {
+        twin.put(format!("k{at}"), "v".repeat(100)).wait().unwrap();
+    }
+    let mut watches = [(); 2].map(|()| twin.watch(&WatchOptions::new(everything()).start_at(2)).unwrap());
+    let mut kept_bytes_max = 0;
+    for watch in &mut watches {
+        while watch.next_revision() < EVENTS + 2 {
+            let found = check_budgets(&twin, &twin.settings, |_| 2 * twin.settings.outbox_bytes_max);
+            kept_bytes_max = kept_bytes_max.max(found.kept_bytes);
+            watch.wait_next_for(PATIENCE).unwrap().unwrap().unwrap();
+        }
+    }
+    assert!(kept_bytes_max > 0, "nothing was kept");
+    eventually("the end of it", || (gauges(&twin).kept_bytes == 0).then_some(()));
+    drop(watches);
     check_nothing_is_left(&twin);
 }
 

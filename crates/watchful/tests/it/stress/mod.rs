@@ -16,10 +16,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use watchful::{KeyRange, LeaseId, ManualClock, Store, StreamItem};
-use watchful_testkit::checkers::BudgetSample;
 use watchful_testkit::{Model, Op, RangeAnswer, SplitMix64, checkers};
 
-use crate::support::{Twin, check_nothing_is_left, gauges, narrow, rows_at, settings};
+use crate::support::{Twin, check_budgets, check_nothing_is_left, narrow, rows_at, settings};
 
 mod watchers;
 
@@ -159,23 +158,12 @@ fn defragment_now_and_then(round: &Round) {
 /// Promise 19, all the while.
 fn sample_budgets(round: &Round, settings: &watchful::Settings) {
     while !round.sampled.load(Ordering::SeqCst) {
-        let (found, stats) = (gauges(&round.store), round.store.stats());
         // Beside its bound, an outbox may hold what has a slot that is always free (a watch came, went, has progress), and
         // one row for each of its groups, however large: an empty outbox takes anything.
         let excess =
             round.watched.load(Ordering::SeqCst) * (LARGEST_EVENT_BYTES + 4 * StreamItem::CONTROL_BYTES);
         let outbox = settings.outbox_bytes_max.max(2 * settings.chunk_bytes_max);
-        let sample = |name, used: usize, budget: usize| BudgetSample {
-            name,
-            used_bytes: used as u64,
-            budget_bytes: budget as u64,
-        };
-        let samples = [
-            sample("outboxes", found.queued_bytes, found.streams * outbox + excess),
-            sample("shared buffers", stats.shared_bytes, settings.shared_bytes_max),
-            sample("recent batches", found.recent_bytes, 8 << 20),
-        ];
-        checkers::within_budget(samples).unwrap();
+        check_budgets(&round.store, settings, |found| found.streams * outbox + excess);
         thread::yield_now();
     }
 }
