@@ -10,10 +10,11 @@
 //! # Invariants
 //!
 //! - Nothing that LMDB wrote is ever overwritten: zeros begin at the end of the file as it is at that moment, and LMDB writes
-//!   only in the turn to write, which the caller holds.
+//!   only in the turn to write, which the caller holds. The file is the one that was opened, and not whatever has its name
+//!   by now: a folder may be moved and another put in its place, whose turn to write is somebody else's.
 //! - No page of them means anything: LMDB reads no page behind the last one of its newest commit, and neither does a check,
 //!   a copy, or the count of pages in use. A crash at any moment leaves a file that is whole, and longer.
-//! - They are at most [`AHEAD_BYTES_MAX`], within the map, and are left out where the disk is nearly full: whatever goes
+//! - At most [`AHEAD_BYTES_MAX`] of them lie behind the newest commit, within the map, and are left out where the disk is nearly full: whatever goes
 //!   wrong here, the commit goes on without them.
 
 use std::fs::File;
@@ -40,9 +41,10 @@ const GROWN_BYTES_MAX: u64 = 128 << 10;
 /// Below this much room on the disk nothing is written ahead.
 const FREE_BYTES_MIN: u64 = 64 << 20;
 
-/// What is known of the file's end. Whoever calls has the turn to write.
-#[derive(Debug, Default)]
+/// The file, and what is known of its end. Whoever calls has the turn to write.
+#[derive(Debug)]
 pub(crate) struct Ahead {
+    file: File,
     /// Where the pages of the last commit but one ended; 0 when no commit was seen yet.
     end: AtomicU64,
     /// How long the file was when it was last looked at; it may be longer.
@@ -50,8 +52,13 @@ pub(crate) struct Ahead {
 }
 
 impl Ahead {
+    pub(crate) fn of(data_file: &Path) -> io::Result<Self> {
+        let file = File::options().write(true).open(data_file)?;
+        Ok(Self { file, end: AtomicU64::default(), file_bytes: AtomicU64::default() })
+    }
+
     /// The last commit's pages end at `end`: makes sure that the next one, if it adds as much, finds room in the file,
-    /// which may not become longer than `bytes_max`.
+    /// which may not become longer than `bytes_max`. The disk of `data_file` is asked for its room.
     pub(crate) fn prepare(&self, data_file: &Path, end: u64, bytes_max: u64) {
         let before = self.end.swap(end, Ordering::Relaxed);
         let grown = end.saturating_sub(before);
@@ -64,29 +71,28 @@ impl Ahead {
             return;
         }
         // What cannot be written now is not tried again before the file has grown.
-        let file_bytes = lengthen(data_file, needed, wanted(grown), bytes_max).unwrap_or_default();
+        let file_bytes = self.lengthen(data_file, needed, end + wanted(grown), bytes_max).unwrap_or_default();
         self.file_bytes.store(file_bytes, Ordering::Relaxed);
+    }
+
+    /// Writes zeros from the end of the file to `until`, unless it has `needed` bytes already. Tells how long it is.
+    fn lengthen(&self, data_file: &Path, needed: u64, until: u64, bytes_max: u64) -> io::Result<u64> {
+        let file_bytes = self.file.metadata()?.len();
+        if file_bytes >= needed {
+            return Ok(file_bytes);
+        }
+        let has_room = free_bytes(data_file).is_some_and(|free| free >= FREE_BYTES_MIN);
+        let until = until.min(bytes_max);
+        if !has_room || until <= file_bytes || file_bytes_max() < until {
+            return Ok(file_bytes);
+        }
+        write_zeros(&self.file, file_bytes, until)?;
+        Ok(until)
     }
 }
 
 fn wanted(grown: u64) -> u64 {
     (grown * COMMITS).clamp(AHEAD_BYTES_MIN, AHEAD_BYTES_MAX)
-}
-
-/// Writes `wanted` zeros at the end of the file, unless it has `needed` bytes already. Tells how long it is.
-fn lengthen(data_file: &Path, needed: u64, wanted: u64, bytes_max: u64) -> io::Result<u64> {
-    let file = File::options().write(true).open(data_file)?;
-    let file_bytes = file.metadata()?.len();
-    if file_bytes >= needed {
-        return Ok(file_bytes);
-    }
-    let has_room = free_bytes(data_file).is_some_and(|free| free >= FREE_BYTES_MIN);
-    let until = (file_bytes + wanted).min(bytes_max);
-    if !has_room || until <= file_bytes || file_bytes_max() < until {
-        return Ok(file_bytes);
-    }
-    write_zeros(&file, file_bytes, until)?;
-    Ok(until)
 }
 
 fn write_zeros(file: &File, from: u64, until: u64) -> io::Result<()> {
@@ -110,7 +116,7 @@ mod tests {
     fn scene(pages: u64) -> (tempfile::NamedTempFile, Ahead) {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().write_all_at(&vec![1; usize::try_from(pages * PAGE).unwrap()], 0).unwrap();
-        let ahead = Ahead::default();
+        let ahead = Ahead::of(file.path()).unwrap();
         ahead.prepare(file.path(), pages * PAGE, u64::MAX);
         (file, ahead)
     }
@@ -124,7 +130,7 @@ mod tests {
         let (file, ahead) = scene(100);
         ahead.prepare(file.path(), 101 * PAGE, u64::MAX);
         let bytes = std::fs::read(file.path()).unwrap();
-        assert_eq!(bytes.len() as u64, 100 * PAGE + COMMITS * PAGE);
+        assert_eq!(bytes.len() as u64, 101 * PAGE + COMMITS * PAGE);
         assert!(bytes.iter().position(|byte| *byte == 0) == Some(100 * 4096));
         assert!(bytes[100 * 4096..].iter().all(|byte| *byte == 0));
     }
@@ -139,7 +145,7 @@ mod tests {
             ahead.prepare(file.path(), pages * PAGE, u64::MAX);
         }
         assert_eq!(len(&file), before);
-        ahead.prepare(file.path(), 131 * PAGE, u64::MAX);
+        ahead.prepare(file.path(), 132 * PAGE, u64::MAX);
         assert!(len(&file) > before);
     }
 
@@ -147,7 +153,12 @@ mod tests {
     fn they_are_bounded() {
         let (file, ahead) = scene(1000);
         ahead.prepare(file.path(), 1030 * PAGE, u64::MAX);
-        assert_eq!(len(&file), 1000 * PAGE + AHEAD_BYTES_MAX);
+        assert_eq!(len(&file), 1030 * PAGE + AHEAD_BYTES_MAX);
+        // Those that are there already count.
+        ahead.prepare(file.path(), 1060 * PAGE, u64::MAX);
+        ahead.prepare(file.path(), 1090 * PAGE, u64::MAX);
+        ahead.prepare(file.path(), 1120 * PAGE, u64::MAX);
+        assert_eq!(len(&file), 1120 * PAGE + AHEAD_BYTES_MAX);
         let (file, ahead) = scene(100);
         ahead.prepare(file.path(), 102 * PAGE, 110 * PAGE);
         assert_eq!(len(&file), 110 * PAGE, "the map ends there");
@@ -167,12 +178,13 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_written_is_left_alone() {
         let (file, ahead) = scene(100);
-        let (path, gone) = (file.path().to_owned(), file.path().with_extension("gone"));
-        std::fs::rename(&path, &gone).unwrap();
-        ahead.prepare(&path, 101 * PAGE, u64::MAX);
-        assert!(!path.exists());
-        ahead.prepare(Path::new("/dev/full"), 102 * PAGE, u64::MAX);
-        std::fs::rename(&gone, &path).unwrap();
+        // Nobody can tell how much room is where nothing is.
+        ahead.prepare(&file.path().with_extension("gone"), 101 * PAGE, u64::MAX);
         assert_eq!(len(&file), 100 * PAGE);
+        let full = Ahead::of(Path::new("/dev/full")).unwrap();
+        full.prepare(file.path(), 100 * PAGE, u64::MAX);
+        full.prepare(file.path(), 101 * PAGE, u64::MAX);
+        ahead.prepare(file.path(), 102 * PAGE, u64::MAX);
+        assert!(len(&file) > 102 * PAGE, "and it is tried again");
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Environment {
     pub(crate) tables: Vec<RawTable>,
     pub(crate) data_file: PathBuf,
     pub(crate) readers_max: u32,
-    /// None where no commit waits for the disk, or none is made.
+    /// None where no commit waits for the disk, or none is made; and where the file cannot be opened once more.
     ahead: Option<Ahead>,
 }
 
@@ -44,7 +44,9 @@ impl Environment {
         };
         let mut this = Self::map(dir, flags, dir.join(DATA_FILE), settings, names)?;
         this.env.clear_stale_readers().map_err(|error| this.error("clearing stale readers", error))?;
-        this.ahead = (settings.durability != Durability::Unsynced).then(Ahead::default);
+        if settings.durability != Durability::Unsynced {
+            this.ahead = Ahead::of(&this.data_file).ok();
+        }
         for name in names {
             let table = this.create_table(name).map_err(|error| this.error("making a table", error))?;
             this.tables.push(table);

@@ -52,6 +52,36 @@ fn zeros_are_ahead_and_nobody_counts_them() {
     assert_eq!(fs::read(&copies[0]).unwrap().len() as u64, copied[0]);
 }
 
+/// What is there already was not counted: commits of a hundred kilobytes left up to 766 KiB of zeros.
+#[test]
+fn there_are_not_more_of_them_where_commits_are_large() {
+    let dir = tempfile::tempdir().unwrap();
+    let (backend, log) = open(dir.path());
+    for number in 0..40 {
+        append(&backend, log, number, 100_000);
+        let zeros = file_bytes(dir.path()).saturating_sub(spanned_bytes(dir.path()));
+        assert!(zeros <= 512 << 10, "{zeros} after {number}");
+    }
+}
+
+/// They were once written to whatever file had the name. A store whose folder was moved wrote them into the one that was
+/// put in its place, where they could have met what its own LMDB was writing.
+#[test]
+fn another_file_in_the_files_place_is_left_alone() {
+    let parent = tempfile::tempdir().unwrap();
+    let (place, moved) = (parent.path().join("place"), parent.path().join("moved"));
+    let backend = open(&place).0;
+    fs::rename(&place, &moved).unwrap();
+    fs::create_dir(&place).unwrap();
+    fs::write(data_file(&place), [1; PAGE]).unwrap();
+    fill(&backend, 0..100);
+    drop(backend);
+    assert_eq!(fs::read(data_file(&place)).unwrap(), [1; PAGE]);
+    assert!(file_bytes(&moved) > spanned_bytes(&moved), "there should be zeros");
+    let (backend, log) = open(&moved);
+    assert_eq!(entries(&backend, log).len(), 100);
+}
+
 #[test]
 fn the_map_bounds_them_and_takes_as_many_rows() {
     let filled = |durability| {

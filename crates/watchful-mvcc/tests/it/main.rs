@@ -21,6 +21,8 @@ mod compaction;
 
 mod doors;
 
+mod damage;
+
 mod exports;
 
 mod opening;

@@ -1,4 +1,4 @@
-//! What is not gRPC, over real sockets: health, version, metrics, and JSON.
+//! What is not gRPC, over real sockets: health, version, metrics, and JSON. And what is large, over every kind of connection.
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
@@ -13,3 +13,5 @@ mod health;
 mod metrics;
 
 mod streams;
+
+mod large;

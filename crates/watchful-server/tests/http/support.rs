@@ -13,11 +13,10 @@ use hyper::client::conn::http1;
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::TcpListenerStream;
-use watchful_server::{Server, ServerSettings, Shared};
+use watchful_server::{Server, ServerSettings, Shared, Tls, bind, incoming};
 
 /// How long anything may take that has to come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -45,16 +44,25 @@ impl Served {
     }
 
     pub(crate) async fn start_with(change: impl FnOnce(&mut ServerSettings)) -> Self {
+        Self::start_at("http://127.0.0.1:0", None, change).await
+    }
+
+    /// A server that is listening at `url` as the program does.
+    pub(crate) async fn start_at(
+        url: &str,
+        tls: Option<Arc<Tls>>,
+        change: impl FnOnce(&mut ServerSettings),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = ServerSettings::new(folder.path());
         settings.store = settings.store.with_durability(watchful::Durability::Unsynced);
         change(&mut settings);
         let server = Server::open(settings).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = bind(&[url.parse().unwrap()]).unwrap().remove(0);
+        let address = listener.address().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = server.clone();
-        let connections = TcpListenerStream::new(listener);
+        let connections = incoming(listener, tls, Arc::clone(&server.shared().counts));
         let task =
             tokio::spawn(async move { serving.serve(connections, async { drop(stopped.await) }).await });
         Self { server, address, _stop: stop, _task: task, _folder: folder }
