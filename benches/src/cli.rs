@@ -45,7 +45,7 @@ struct Args {
     #[arg(long)]
     markdown: bool,
     /// Prints the table of these records, each workload as it was measured last. Measures nothing.
-    #[arg(long, value_name = "RECORD", num_args = 1.., exclusive = false, conflicts_with_all = ["record", "peer"])]
+    #[arg(long, value_name = "RECORD", num_args = 1.., conflicts_with_all = ["names", "record", "peer"])]
     table: Vec<PathBuf>,
     /// Says what changed from record A to record B. Measures nothing.
     #[arg(long, value_names = ["A", "B"], num_args = 2, exclusive = true)]

@@ -7,7 +7,7 @@ use crate::gear::Gear;
 use crate::machine::{self, Machine};
 use crate::progress::Progress;
 use crate::report::{Form, Measured, Record, Run, print};
-use crate::{Outcome, child};
+use crate::{Outcome, api, child};
 
 /// Records that a run has to do with.
 pub(crate) struct Books {
@@ -36,19 +36,28 @@ pub(crate) fn measure(chosen: &[&'static Workload], gear: &Gear, books: &Books, 
     if let Some(lender) = &books.lender {
         lender.clone().add(run.clone()).map_err(|error| format!("--peer-record: {error}"))?;
     }
+    if chosen.iter().any(|workload| workload.has_etcd()) {
+        api::look_for_servers(gear)?;
+    }
     let lasting = chosen.iter().map(|workload| workload.seconds(gear.scale, gear.beside_etcd));
     let mut progress = Progress::new(lasting);
+    // Each time all of the run is written, so that only the last time counts.
+    let mut recorded = Ok(());
     for workload in chosen {
         run.workloads.push(measure_one(workload, gear, books.lender.as_ref(), &mut progress)?);
         if let Some((file, before)) = books.record.as_deref().zip(before.as_ref()) {
-            before.write_with(file, run.clone())?;
+            recorded = before.write_with(file, run.clone());
+            if let Err(error) = &recorded {
+                progress.tell(&error.to_string());
+            }
         }
     }
     progress.finish();
+    print(form, &run.workloads.iter().map(|workload| (&run, workload)).collect::<Vec<_>>());
+    recorded?;
     if let Some(file) = &books.record {
         eprintln!("added to {}", file.display());
     }
-    print(form, &run.workloads.iter().map(|workload| (&run, workload)).collect::<Vec<_>>());
     let is_whole = run.workloads.iter().all(|workload| workload.failed.is_none());
     if is_whole { Ok(()) } else { Err("not every workload came to its end".into()) }
 }
