@@ -17,8 +17,6 @@ mod cli;
 
 mod catalogue;
 
-mod durations;
-
 mod measure;
 
 mod child;

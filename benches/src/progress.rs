@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// What a workload counts for that has not said how long it takes, in seconds.
-const UNKNOWN: f64 = 30.0;
+/// From how many expected seconds on those that are done tell a pace: a few short ones say little.
+const PACE_AFTER: f64 = 30.0;
 
 /// The progress of a run.
 pub(crate) struct Progress {
@@ -29,10 +29,9 @@ struct Plan {
 }
 
 impl Progress {
-    /// Of workloads that take so many seconds each, where they have said so.
-    pub(crate) fn new(expected: impl Iterator<Item = Option<f64>>) -> Self {
-        let plan =
-            Plan { expected: expected.map(|each| each.unwrap_or(UNKNOWN)).collect(), took: Vec::new() };
+    /// Of workloads that take so many seconds each, about.
+    pub(crate) fn new(expected: impl Iterator<Item = f64>) -> Self {
+        let plan = Plan { expected: expected.collect(), took: Vec::new() };
         let bar = std::io::stderr().is_terminal().then(|| bar(plan.expected.iter().sum()));
         Self {
             bar,
@@ -105,11 +104,11 @@ impl Plan {
         (current * pace - in_current).max(0.0) + later * pace
     }
 
-    /// How many times as long as expected those took that are done. A few short ones say little.
+    /// How many times as long as expected those took that are done.
     fn pace(&self) -> f64 {
         let (took, expected): (f64, f64) =
             (self.took.iter().sum(), self.expected.iter().take(self.took.len()).sum());
-        if expected < UNKNOWN { 1.0 } else { (took / expected).clamp(0.3, 3.0) }
+        if expected < PACE_AFTER { 1.0 } else { (took / expected).clamp(0.3, 3.0) }
     }
 }
 

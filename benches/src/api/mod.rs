@@ -57,7 +57,9 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
+use self::server::Side;
 use crate::Outcome;
+use crate::gear::Gear;
 
 /// How many keys there are, where nothing else is said.
 const KEYS: u64 = 10_000;
@@ -75,6 +77,12 @@ const STREAMS: usize = 10;
 
 /// When something that is waited for is given up.
 const WAIT_MAX: Duration = Duration::from_secs(600);
+
+/// Whether the servers are there that workloads start: that is better known now than when their turn comes.
+pub(crate) fn look_for_servers(gear: &Gear) -> Outcome {
+    Side::Watchful.look_for(gear)?;
+    if gear.beside_etcd { Side::Etcd.look_for(gear) } else { Ok(()) }
+}
 
 /// Key number `number`, of 8 bytes.
 fn key(number: u64) -> Vec<u8> {

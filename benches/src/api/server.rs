@@ -61,11 +61,7 @@ impl Host {
 impl Server {
     /// Starts it on this folder, with its own defaults, and waits until it says where it listens.
     pub(crate) fn start(gear: &Gear, side: Side, data: &Path) -> Outcome<Self> {
-        let mut command = side.command(gear, data);
-        let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let child = spawned.map_err(|error| {
-            format!("{} does not start: {error}. {}", command.get_program().display(), side.remedy())
-        })?;
+        let child = side.spawn(side.command(gear, data))?;
         let mut server = Self { child, port: 0, last_lines: LastLines::default() };
         let (send, lines) = channel();
         if let Some(output) = server.child.stdout.take() {
@@ -135,25 +131,46 @@ impl Side {
         }
     }
 
+    /// Whether it can be started.
+    pub(crate) fn look_for(self, gear: &Gear) -> Outcome {
+        let mut command = Command::new(self.program(gear));
+        command.arg("--version");
+        let mut child = self.spawn(command)?;
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    fn spawn(self, mut command: Command) -> Outcome<Child> {
+        let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let program = command.get_program().display();
+        Ok(spawned.map_err(|error| format!("{program} does not start: {error}. {}", self.remedy()))?)
+    }
+
+    fn program(self, gear: &Gear) -> &Path {
+        match self {
+            Self::Watchful => &gear.watchful,
+            Self::Etcd => Path::new("etcd"),
+        }
+    }
+
     fn command(self, gear: &Gear, data: &Path) -> Command {
         const ANY_PORT: &str = "http://127.0.0.1:0";
+        let mut command = Command::new(self.program(gear));
         match self {
             Self::Watchful => {
-                let mut command = Command::new(&gear.watchful);
                 command.arg("--data-dir").arg(data).args(["--listen-client-urls", ANY_PORT]);
-                command
             }
             Self::Etcd => {
-                let mut command = Command::new("etcd");
                 command.arg("--data-dir").arg(data).args(["--listen-client-urls", ANY_PORT]);
                 command.args(["--advertise-client-urls", ANY_PORT, "--listen-peer-urls", ANY_PORT]);
                 command.args(["--initial-advertise-peer-urls", ANY_PORT]);
                 command.args(["--initial-cluster", "default=http://127.0.0.1:0"]);
                 // The gateway would look for itself at the advertised port, again and again.
                 command.arg("--enable-grpc-gateway=false");
-                command
             }
         }
+        command
     }
 
     fn remedy(self) -> &'static str {
@@ -199,7 +216,8 @@ fn listening_port(side: Side, lines: &Receiver<String>) -> Outcome<u16> {
         }
         last = line;
     }
-    Err(format!("{} did not say where it listens; the last it said was {last:?}", side.name()).into())
+    let (name, remedy) = (side.name(), side.remedy());
+    Err(format!("{name} did not say where it listens; the last it said was {last:?}. {remedy}").into())
 }
 
 #[cfg(test)]

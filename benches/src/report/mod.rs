@@ -5,6 +5,7 @@
 //! - `record`: runs with their machine and date, as a file; how several make one, and what is taken from an older one.
 //! - `compare`: two records side by side.
 //! - `text`: how figures are written.
+//! - `documents`: a test that the documents show what their records hold.
 
 mod row;
 
@@ -21,3 +22,6 @@ pub(crate) use record::{Measured, Record, Run};
 pub(crate) use row::{Goal, Row};
 pub(crate) use table::{Form, line, print};
 pub(crate) use text::{median_and_spread, short, tick};
+
+#[cfg(test)]
+mod documents;

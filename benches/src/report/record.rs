@@ -5,11 +5,14 @@
 //! later one (`--peer-record`), which is marked in the row.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
+use tempfile::NamedTempFile;
 
 use super::row::Row;
 use crate::Outcome;
@@ -96,10 +99,11 @@ impl Record {
         Ok(())
     }
 
-    /// What the file holds already, if there is one, where this run may be added to it.
+    /// What the file holds already, if there is one, where this run may and can be added to it.
     pub(crate) fn open_for(file: &Path, run: &Run) -> Outcome<Self> {
         let record = if file.exists() { Self::read(file)? } else { Self::default() };
         record.clone().add(run.clone()).map_err(|error| format!("{}: {error}", file.display()))?;
+        successor_of(file).map_err(|error| unwritable(file, &error))?;
         Ok(record)
     }
 
@@ -107,11 +111,8 @@ impl Record {
     pub(crate) fn write_with(&self, file: &Path, run: Run) -> Outcome {
         let mut record = self.clone();
         record.add(run)?;
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-        folder.map_or(Ok(()), fs::create_dir_all)?;
-        let new = file.with_extension("json.new");
-        fs::write(&new, serde_json::to_string_pretty(&record)? + "\n")?;
-        Ok(fs::rename(&new, file)?)
+        let text = serde_json::to_string_pretty(&record)? + "\n";
+        Ok(replace(file, &text).map_err(|error| unwritable(file, &error))?)
     }
 
     /// Each workload as it was measured last, in the catalogue's order.
@@ -164,6 +165,26 @@ impl Record {
         rows.filter(|row| row.workload.eq_ignore_ascii_case(workload) && is_case(&row.case))
             .any(|row| row.peer.as_ref().is_some_and(|peer| peer.recorded.is_none()))
     }
+}
+
+/// Writes the file anew, or leaves the old one.
+fn replace(file: &Path, text: &str) -> io::Result<()> {
+    let mut new = successor_of(file)?;
+    new.write_all(text.as_bytes())?;
+    new.persist(file)?;
+    Ok(())
+}
+
+/// An empty file in the file's folder, which is made, to be put into its place. It is gone if that does not happen.
+fn successor_of(file: &Path) -> io::Result<NamedTempFile> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    // As any file that is made: a temporary one is for nobody else by itself.
+    tempfile::Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder)
+}
+
+fn unwritable(file: &Path, error: &io::Error) -> String {
+    format!("{}: cannot be written: {error}; `--record FILE` names another place", file.display())
 }
 
 impl Run {

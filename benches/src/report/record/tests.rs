@@ -75,6 +75,33 @@ fn quick_and_full_runs_are_not_mixed() {
 }
 
 #[test]
+fn a_place_where_nothing_can_be_written_is_refused_before_anything_is_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let no_folder = folder.path().join("no-folder");
+    fs::write(&no_folder, "").unwrap();
+    let error = Record::open_for(&no_folder.join("record.json"), &run("2026-01-01", &[])).unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("no-folder/record.json") && error.contains("--record"), "{error}");
+}
+
+#[test]
+fn a_record_that_cannot_be_written_to_its_end_leaves_the_old_one_and_nothing_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("record.json");
+    let before = Record::open_for(&file, &run("2026-01-01", &[])).unwrap();
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        0,
+        "a look whether it can be written leaves nothing"
+    );
+    // A folder of this name is something that no file takes the place of.
+    fs::create_dir(&file).unwrap();
+    let error = before.write_with(&file, run("2026-01-01", &[])).unwrap_err().to_string();
+    assert!(error.contains("record.json: cannot be written"), "{error}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn what_is_no_record_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("other.json");
