@@ -63,7 +63,7 @@ impl Place {
     }
 
     fn put(&self, key: &str, value_bytes: usize) {
-        self.served.shared().store.put(key, vec![b'v'; value_bytes]).unwrap();
+        self.served.shared().store.put(key, vec![b'v'; value_bytes]).wait().unwrap();
     }
 
     /// A connection, over which this protocol is going to be spoken.
