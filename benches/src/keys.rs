@@ -1,5 +1,6 @@
 //! Keys and values: made from a number, so that whoever receives one can tell whether it is the right one.
 
+use watchful::KeyRange;
 use watchful_testkit::SplitMix64;
 
 /// The seed of every workload's random choices: the same run, each time.
@@ -11,6 +12,11 @@ pub fn key_of(number: u64, len: usize) -> Vec<u8> {
     let mut key = format!("/bench/key/{number:09}").into_bytes();
     key.resize(len.max(key.len()), b'.');
     key
+}
+
+/// All keys that [`key_of`] makes.
+pub(crate) fn all_keys() -> KeyRange {
+    KeyRange::prefix("/bench/")
 }
 
 /// A value of `len` bytes that begins with `number`.

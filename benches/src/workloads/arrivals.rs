@@ -11,17 +11,18 @@ use tokio::runtime::Runtime;
 use watchful::Store;
 use watchful_testkit::SplitMix64;
 
-use super::support::figure;
+use super::support::{figure, runtime};
 use crate::Outcome;
 use crate::keys::{KEYS_SEED, any_below, key_of, value_of};
+use crate::rounds::Series;
 
 /// How puts are made: to keys below `keys`, at random.
 pub(crate) struct Puts {
     pub(crate) store: Store,
     pub(crate) runtime: Runtime,
     pub(crate) keys: u64,
-    pub(crate) key_len: usize,
-    pub(crate) value_len: usize,
+    key_len: usize,
+    value_len: usize,
 }
 
 /// How long things took, from when they were due.
@@ -35,6 +36,10 @@ pub(crate) fn stamp(due: Instant) -> u64 {
 }
 
 impl Puts {
+    pub(crate) fn new(store: Store, keys: u64, key_len: usize, value_len: usize) -> Outcome<Self> {
+        Ok(Self { store, runtime: runtime()?, keys, key_len, value_len })
+    }
+
     /// Puts a second, with so many callers that each wait for their own.
     pub(crate) fn highest_rate(&self, callers: u64, window: Duration) -> Outcome<f64> {
         let begun = Instant::now();
@@ -58,12 +63,13 @@ impl Puts {
         })
     }
 
-    /// Puts at `rate` a second until `is_over` says so of the time that has passed.
+    /// Puts at `rate` a second until `is_over` says so of the time at which the next is due. So whatever was due is put and
+    /// counted, even where whoever puts cannot keep up: those that are late then are the slowest.
     pub(crate) fn arrive(&self, rate: f64, is_over: impl Fn(Duration) -> bool) -> Outcome<Latencies> {
         let latencies = Arc::new(Mutex::new(Latencies::new()?));
         let (waiting, all_done) = mpsc::channel::<Outcome>();
         let (mut rng, mut at, begun) = (SplitMix64::new(KEYS_SEED), 0.0, Instant::now());
-        while !is_over(begun.elapsed()) {
+        while !is_over(Duration::from_secs_f64(at)) {
             let due = begun + Duration::from_secs_f64(at);
             thread::sleep(due.saturating_duration_since(Instant::now()));
             let key = key_of(any_below(&mut rng, self.keys), self.key_len);
@@ -99,6 +105,11 @@ impl Latencies {
         figure(self.0.value_at_quantile(quantile)) / 1e3
     }
 
+    /// The same of each round.
+    pub(crate) fn micros_each<'a>(rounds: impl IntoIterator<Item = &'a Self>, quantile: f64) -> Series {
+        rounds.into_iter().map(|latencies| latencies.micros(quantile)).collect()
+    }
+
     pub(crate) fn count(&self) -> u64 {
         self.0.len()
     }
@@ -112,4 +123,22 @@ fn note(latencies: &Mutex<Latencies>, latency: Duration) {
 
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use watchful::Durability;
+
+    use super::super::support::open;
+    use super::*;
+
+    #[test]
+    fn whatever_is_due_is_put_and_counted_where_whoever_puts_cannot_keep_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let puts = Puts::new(open(dir.path(), Durability::Unsynced).unwrap(), 100, 32, 8).unwrap();
+        let window = Duration::from_micros(5);
+        let latencies = puts.arrive(1e9, |due| due >= window).unwrap();
+        assert!((5000..=5001).contains(&latencies.count()), "{}", latencies.count());
+        assert_eq!(puts.store.stats().mvcc.versions, latencies.count());
+    }
 }

@@ -8,17 +8,16 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use watchful::{Durability, KeyRange};
+use watchful::Durability;
 
 use super::arrivals::{Latencies, Puts};
 use super::behind::Laggards;
-use super::support::{figure, fill_revisions, open, runtime};
+use super::support::{figure, fill_revisions, open};
 use super::tail::Tail;
 use crate::Outcome;
 use crate::disk::folder;
 use crate::gear::Gear;
 use crate::report::{Goal, Row};
-use crate::rounds::Series;
 use crate::scale::ROUNDS;
 
 const KEYS: u64 = 10_000;
@@ -51,10 +50,9 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
 }
 
 fn case(dir: &Path, durability: Durability, how: &str, size: Size) -> Outcome<Row> {
-    let (store, range) = (open(dir, durability)?, KeyRange::prefix("/bench/"));
-    let puts = Puts { store, runtime: runtime()?, keys: KEYS, key_len: KEY_LEN, value_len: VALUE_LEN };
-    let mut tail = Tail::open(&puts, &range, size.tail)?;
-    let mut laggards = Laggards::new(&puts.store, range, size.behind);
+    let puts = Puts::new(open(dir, durability)?, KEYS, KEY_LEN, VALUE_LEN)?;
+    let mut tail = Tail::open(&puts, size.tail)?;
+    let mut laggards = Laggards::new(&puts.store, size.behind);
     let (mut without, mut with) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         without.push(round(&puts, &mut tail, None, size.window)?);
@@ -62,6 +60,7 @@ fn case(dir: &Path, durability: Durability, how: &str, size: Size) -> Outcome<Ro
     }
     let caught_up = laggards.finish()?;
     let name = format!("delivery p99 to {} at the tail, one {} behind, {how}", size.tail, size.behind);
+    let p = |rounds: &[Latencies], quantile| Latencies::micros_each(rounds, quantile);
     Ok(Row::new("W8", name, "µs", p(&with, 0.99))
         .with_peer("without", p(&without, 0.99))
         .with("p50 with", p(&with, 0.5).median())
@@ -85,8 +84,4 @@ fn round(
         laggards.map_or(Ok(Ok(())), thread::ScopedJoinHandle::join).map_err(|_| "the laggard panicked")?
     })?;
     tail.latencies()
-}
-
-fn p(rounds: &[Latencies], quantile: f64) -> Series {
-    rounds.iter().map(|latencies| latencies.micros(quantile)).collect()
 }

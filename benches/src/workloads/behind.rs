@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use watchful::{KeyRange, Store};
+use watchful::Store;
 
 use super::support::figure;
 use super::watched::CheckedWatch;
@@ -17,7 +17,6 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// Laggards, one at a time, each so far behind at its beginning.
 pub(crate) struct Laggards<'a> {
     store: &'a Store,
-    range: KeyRange,
     behind: u64,
     current: Option<Laggard>,
     read_before: u64,
@@ -42,9 +41,9 @@ pub(crate) struct CaughtUp {
 }
 
 impl<'a> Laggards<'a> {
-    pub(crate) fn new(store: &'a Store, range: KeyRange, behind: u64) -> Self {
+    pub(crate) fn new(store: &'a Store, behind: u64) -> Self {
         let read_before = store.stats().history_revisions;
-        Self { store, range, behind, current: None, read_before, finished: 0, given: 0 }
+        Self { store, behind, current: None, read_before, finished: 0, given: 0 }
     }
 
     /// Reads until the time is over.
@@ -80,7 +79,7 @@ impl<'a> Laggards<'a> {
     fn step(&mut self, until: Instant) -> Outcome {
         let laggard = match &mut self.current {
             Some(laggard) => laggard,
-            none => none.insert(Laggard::begin(self.store, &self.range, self.behind)?),
+            none => none.insert(Laggard::begin(self.store, self.behind)?),
         };
         laggard.watch.take_for(until.saturating_duration_since(Instant::now()))?;
         let next = laggard.watch.next_revision();
@@ -94,9 +93,9 @@ impl<'a> Laggards<'a> {
 }
 
 impl Laggard {
-    fn begin(store: &Store, range: &KeyRange, behind: u64) -> Outcome<Self> {
+    fn begin(store: &Store, behind: u64) -> Outcome<Self> {
         let newest = store.current_revision();
         let start = newest + 1 - behind;
-        Ok(Self { watch: CheckedWatch::open(store, range, start)?, start, newest })
+        Ok(Self { watch: CheckedWatch::open(store, start)?, start, newest })
     }
 }

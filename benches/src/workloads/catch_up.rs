@@ -6,13 +6,13 @@
 use std::time::Instant;
 
 use tokio::runtime::Runtime;
-use watchful::{Durability, KeyRange, Store, StreamItem, Update, Watch, WatchOptions};
+use watchful::{Durability, Store, StreamItem, Update, Watch, WatchOptions};
 
-use super::support::{figure, open};
+use super::support::{figure, open, runtime};
 use crate::Outcome;
 use crate::disk::folder;
 use crate::gear::Gear;
-use crate::keys::{key_of, number_in, value_of};
+use crate::keys::{all_keys, key_of, number_in, value_of};
 use crate::report::{Goal, Row};
 use crate::rounds::alone;
 
@@ -31,8 +31,7 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
     for number in 0..events {
         store.put(key_of(number % KEYS, KEY_LEN), value_of(number, VALUE_LEN)).wait()?;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
-    let bench = Bench { store, runtime, events };
+    let bench = Bench { store, runtime: runtime()?, events };
     let own = |watchers, goal| bench.row(watchers, "an outbox each", goal, || bench.own_outboxes(watchers));
     let shared = bench.row(many, "one stream", 10e6, || bench.one_stream(many));
     Ok(vec![own(1, 2e6)?, own(100, 10e6)?, own(many, 10e6)?, shared?])
@@ -60,7 +59,7 @@ impl Bench {
     }
 
     fn options(&self) -> WatchOptions {
-        WatchOptions::new(KeyRange::prefix("/bench/")).start_at(FIRST)
+        WatchOptions::new(all_keys()).start_at(FIRST)
     }
 
     fn own_outboxes(&self, watchers: usize) -> Outcome {
@@ -85,8 +84,10 @@ impl Bench {
         }
         let (mut receivers, mut left) = (vec![Receiver { next: FIRST }; watchers], watchers);
         while left > 0 {
-            let Some(StreamItem::Events { batch, watches }) = stream.wait_next().filter(is_news) else {
-                continue;
+            let (batch, watches) = match stream.wait_next() {
+                Some(StreamItem::Created { .. } | StreamItem::Progress { .. }) => continue,
+                Some(StreamItem::Events { batch, watches }) => (batch, watches),
+                other => return Err(format!("events were to come, and not {other:?}").into()),
             };
             for watch in watches.iter() {
                 let receiver =
@@ -97,10 +98,6 @@ impl Bench {
         }
         Ok(())
     }
-}
-
-fn is_news(item: &StreamItem) -> bool {
-    matches!(item, StreamItem::Events { .. })
 }
 
 /// Takes everything up to the revision before `end`.

@@ -14,7 +14,7 @@ use watchful_testkit::checkers::{WatchChecker, gauges_return_to_zero};
 use watchful_testkit::{Observation, SplitMix64, WatchSpec};
 
 use super::arrivals::{Latencies, Puts};
-use super::support::{figure, fill, open, runtime};
+use super::support::{figure, fill, open};
 use super::watched::observation;
 use crate::Outcome;
 use crate::disk::folder;
@@ -65,13 +65,7 @@ struct Churned {
 pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
     let folder = folder()?;
     let bench = Bench {
-        puts: Puts {
-            store: open(folder.path(), Durability::Synced)?,
-            runtime: runtime()?,
-            keys: KEYS,
-            key_len: KEY_LEN,
-            value_len: VALUE_LEN,
-        },
+        puts: Puts::new(open(folder.path(), Durability::Synced)?, KEYS, KEY_LEN, VALUE_LEN)?,
         window: Duration::from_millis(gear.scale.pick(3000, 150)),
     };
     fill(&bench.puts.store, 0, KEYS, KEY_LEN, VALUE_LEN)?;

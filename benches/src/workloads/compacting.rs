@@ -35,13 +35,7 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
     let (keys, folder) = (gear.scale.pick(1_000_000, 20_000), folder()?);
     let window = Duration::from_millis(gear.scale.pick(4000, 150));
     fill(&open(folder.path(), Durability::Unsynced)?, 0, keys, KEY_LEN, VALUE_LEN)?;
-    let puts = Puts {
-        store: open(folder.path(), Durability::Synced)?,
-        runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(2).build()?,
-        keys,
-        key_len: KEY_LEN,
-        value_len: VALUE_LEN,
-    };
+    let puts = Puts::new(open(folder.path(), Durability::Synced)?, keys, KEY_LEN, VALUE_LEN)?;
     let rate = puts.highest_rate(WRITERS, window)? / 2.0;
     let (mut without, mut with) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -53,8 +47,8 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
 }
 
 fn row(keys: u64, rate: f64, without: &[Latencies], with: &[Compacting]) -> Row {
-    let of_without = |quantile| without.iter().map(|round| round.micros(quantile)).collect::<Series>();
-    let of_with = |quantile| with.iter().map(|round| round.latencies.micros(quantile)).collect::<Series>();
+    let of_without = |quantile| Latencies::micros_each(without, quantile);
+    let of_with = |quantile| Latencies::micros_each(with.iter().map(|round| &round.latencies), quantile);
     let median = |of: fn(&Compacting) -> f64| with.iter().map(of).collect::<Series>().median();
     Row::new("P12", format!("put p99 during a compaction of {keys} superseded"), "µs", of_with(0.99))
         .with_peer("without", of_without(0.99))

@@ -15,7 +15,7 @@ use watchful_testkit::SplitMix64;
 
 use super::log::Log;
 use super::storage::{Peers, check_kept};
-use super::support::{figure, fill, micros_each, open};
+use super::support::{figure, fill, micros_each, open, runtime};
 use crate::Outcome;
 use crate::disk::folder;
 use crate::gear::Gear;
@@ -67,7 +67,7 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
         store: open(folder.path(), Durability::Synced)?,
         logs: peers.iter().map(|_| RefCell::new(Log::new())).collect(),
         peers,
-        runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(2).build()?,
+        runtime: runtime()?,
         keys: gear.scale.pick(1_000_000, 10_000),
         time: Duration::from_millis(gear.scale.pick(2000, 50)),
         peer_time: Duration::from_millis(gear.scale.pick(1000, 25)),
@@ -110,12 +110,16 @@ impl Bench {
 
     fn ours<'a>(&'a self, callers: Callers, waits: &'a RefCell<Waits>) -> Round<'a> {
         Box::new(move || {
-            let begun = Instant::now();
+            let (before, begun) = (self.store.current_revision(), Instant::now());
             let mut waited = match callers {
                 Callers::Threads(count) => self.threads(count)?,
                 Callers::Tasks(count) => self.runtime.block_on(self.tasks(count))?,
             };
             let each = micros_each(begun, waited.len());
+            let done = self.store.current_revision() - before;
+            if done != waited.len() as u64 {
+                return Err(format!("{} puts were answered, and {done} done", waited.len()).into());
+            }
             waited.sort_unstable();
             let mut waits = waits.borrow_mut();
             waits.p50.0.push(quantile(&waited, 50));

@@ -8,14 +8,15 @@
 
 use std::time::{Duration, Instant};
 
-use watchful::{Durability, Error, KeyRange, Revision, Settings, Store};
+use watchful::{Durability, Error, Revision, Settings, Store};
 
+use super::index::VERSION_BYTES_MAX;
 use super::support::{RECENT_BYTES_MAX, figure, fill, open, runtime};
 use super::watched::Crowd;
 use crate::Outcome;
 use crate::disk::folder;
 use crate::gear::Gear;
-use crate::keys::{key_of, value_of};
+use crate::keys::{all_keys, key_of, value_of};
 use crate::memory::{LiveBytes, Memory, highest_while, mib};
 use crate::report::{Goal, Row};
 use crate::rounds::Series;
@@ -24,9 +25,6 @@ use crate::scale::ROUNDS;
 const KEY_LEN: usize = 64;
 const VALUE_LEN: usize = 256;
 const LOOK_EVERY: Duration = Duration::from_micros(500);
-
-/// What each version weighs in the index, by the goal of P14.
-const VERSION_BYTES: u64 = 16;
 
 struct Bench {
     store: Store,
@@ -58,7 +56,7 @@ impl Bench {
             + 2 * settings.chunk_bytes_max
             + settings.publish_queue_bytes_max
             + RECENT_BYTES_MAX;
-        let index = self.events * VERSION_BYTES;
+        let index = self.events * VERSION_BYTES_MAX;
         let name = format!("one revision of {} events to {watchers} watchers", self.events);
         Ok(Row::new("W6", name, "MiB risen", series(|round| round.mib_risen))
             .with_goal(Goal::AtMost(mib(budget as u64 + index)))
@@ -71,7 +69,7 @@ impl Bench {
         let (runtime, events) = (runtime()?, self.events);
         let next = self.store.current_revision() + 1;
         let followers: Vec<_> = (0..watchers)
-            .map(|_| Crowd::open(&self.store, &KeyRange::prefix("/bench/"), vec![next]))
+            .map(|_| Crowd::open(&self.store, &all_keys(), vec![next]))
             .map(|crowd| Ok(runtime.spawn(follow(crowd?, events))))
             .collect::<Outcome<_>>()?;
         // Until they are registered.

@@ -7,11 +7,11 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use watchful::{Durability, KeyRange};
+use watchful::Durability;
 
 use super::arrivals::Puts;
 use super::behind::{CaughtUp, Laggards};
-use super::support::{figure, fill_revisions, open, runtime};
+use super::support::{figure, fill_revisions, open};
 use crate::Outcome;
 use crate::disk::folder;
 use crate::gear::Gear;
@@ -49,13 +49,7 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
     fill_revisions(&history, longest + 1000, KEYS, KEY_LEN, HISTORY_VALUE_LEN)?;
     drop(history);
     let bench = Bench {
-        puts: Puts {
-            store: open(folder.path(), Durability::Synced)?,
-            runtime: runtime()?,
-            keys: KEYS,
-            key_len: KEY_LEN,
-            value_len: VALUE_LEN,
-        },
+        puts: Puts::new(open(folder.path(), Durability::Synced)?, KEYS, KEY_LEN, VALUE_LEN)?,
         window: Duration::from_millis(gear.scale.pick(2500, 80)),
         live_bytes: gear.live_bytes,
     };
@@ -65,7 +59,7 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
 
 impl Bench {
     fn case(&self, behind: u64, rate: f64) -> Outcome<Row> {
-        let mut laggards = Laggards::new(&self.puts.store, KeyRange::prefix("/bench/"), behind);
+        let mut laggards = Laggards::new(&self.puts.store, behind);
         let (mut without, mut with) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             without.push(self.round(rate, None)?);

@@ -11,7 +11,7 @@ use watchful_testkit::checkers::WatchChecker;
 use watchful_testkit::{SplitMix64, WatchSpec};
 use watchful_watcher_index::{GroupId, WatcherIndex};
 
-use super::support::{figure, nanos_each, open, register, thread_nanos, thread_nanos_of};
+use super::support::{DRIVER, figure, nanos_each, open, register, thread_nanos, thread_nanos_of};
 use super::watched::observation;
 use crate::Outcome;
 use crate::disk::folder;
@@ -23,7 +23,6 @@ use crate::rounds::{Series, alone};
 const DEPTH: u32 = 10;
 const STREAMS: usize = 10;
 const VALUE_LEN: usize = 64;
-const DRIVER: &str = "watchful-driver";
 
 /// Trees of prefixes, and keys at their ends.
 #[derive(Clone, Copy)]

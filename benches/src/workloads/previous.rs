@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use watchful::{Durability, KeyRange, Store};
 
-use super::support::{figure, nanos_each, open, thread_nanos_of};
+use super::support::{DRIVER, figure, nanos_each, open, thread_nanos_of};
 use super::watched::{Crowd, Given};
 use crate::Outcome;
 use crate::disk::folder;
@@ -84,6 +84,3 @@ impl<'s> Side<'s> {
         Err(format!("of put {} there came {event:?}", self.puts).into())
     }
 }
-
-/// The thread of a store that hands out what was published.
-const DRIVER: &str = "watchful-driver";

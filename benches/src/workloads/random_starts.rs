@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use tokio::runtime::Runtime;
-use watchful::{Durability, KeyRange, Store};
+use watchful::{Durability, Store};
 use watchful_testkit::SplitMix64;
 
 use super::support::{figure, fill_revisions, open, runtime};
@@ -15,7 +15,7 @@ use super::watched::{Crowd, Given, Looked};
 use crate::Outcome;
 use crate::disk::folder;
 use crate::gear::Gear;
-use crate::keys::{KEYS_SEED, any_below};
+use crate::keys::{KEYS_SEED, all_keys, any_below};
 use crate::report::{Goal, Row};
 use crate::rounds::Series;
 use crate::scale::ROUNDS;
@@ -57,7 +57,7 @@ pub(crate) fn anywhere(gear: &Gear) -> Outcome<Vec<Row>> {
     let bench = Bench::open(folder.path(), revisions, gear)?;
     let mut rng = SplitMix64::new(KEYS_SEED);
     let starts: Vec<u64> = (0..bench.watches).map(|_| FIRST + any_below(&mut rng, revisions)).collect();
-    // Once: how often history is read hardly varies, and it takes long.
+    // Once: how often history is read hardly varies.
     let row = |(watches, streams): (usize, usize)| {
         let starts = &starts[..watches];
         let rounds = bench.rounds(1, starts, Outboxes::Shared(streams), revisions, false)?;
@@ -133,7 +133,7 @@ impl Bench {
             Outboxes::Shared(streams) => starts.len() / streams,
             Outboxes::Own => 1,
         };
-        let (range, looked) = (KeyRange::prefix("/bench/"), Looked::keeping(LOOKED_BYTES));
+        let (range, looked) = (all_keys(), Looked::keeping(LOOKED_BYTES));
         let mut followers = Vec::new();
         for starts in starts.chunks(a_stream) {
             let crowd = Crowd::open(&self.store, &range, starts.to_vec())?.sharing(&looked);

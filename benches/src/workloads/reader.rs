@@ -1,20 +1,20 @@
 //! P5: what somebody who reads a range of 100,000 keys all the time costs those who put.
 //!
 //! First the highest rate is measured, with 128 writers, synced. Then puts arrive at half of it ([`super::arrivals`]);
-//! rounds with and without the reader take turns. The reader looks at what it gets: every key, in order, at one revision.
+//! rounds with and without the reader take turns. The reader looks at what it gets: every key, in order, and none newer than the store.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use watchful::{Durability, KeyRange, RangeOptions, Store};
+use watchful::{Durability, RangeOptions, Store};
 
 use super::arrivals::{Latencies, Puts};
 use super::support::{figure, fill, open};
 use crate::Outcome;
 use crate::disk::folder;
 use crate::gear::Gear;
-use crate::keys::key_of;
+use crate::keys::{all_keys, key_of};
 use crate::report::{Goal, Row};
 use crate::rounds::Series;
 use crate::scale::ROUNDS;
@@ -27,13 +27,7 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
     let (keys, folder) = (gear.scale.pick(100_000, 20_000), folder()?);
     let window = Duration::from_millis(gear.scale.pick(4000, 150));
     fill(&open(folder.path(), Durability::Unsynced)?, 0, keys, KEY_LEN, VALUE_LEN)?;
-    let puts = Puts {
-        store: open(folder.path(), Durability::Synced)?,
-        runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(2).build()?,
-        keys,
-        key_len: KEY_LEN,
-        value_len: VALUE_LEN,
-    };
+    let puts = Puts::new(open(folder.path(), Durability::Synced)?, keys, KEY_LEN, VALUE_LEN)?;
     let rate = puts.highest_rate(WRITERS, window)? / 2.0;
     let (mut without, mut with, mut ranges) = (Vec::new(), Vec::new(), Series::default());
     for _ in 0..ROUNDS {
@@ -42,7 +36,8 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
         with.push(latencies);
         ranges.0.push(figure(read));
     }
-    let p50 = |rounds: &[Latencies]| series(rounds, 0.5).median();
+    let series = |rounds: &[Latencies], quantile| Latencies::micros_each(rounds, quantile);
+    let p50 = |rounds| series(rounds, 0.5).median();
     let row = Row::new("P5", format!("put p99, somebody ranges over {keys} keys"), "µs", series(&with, 0.99))
         .with_peer("without", series(&without, 0.99))
         .with_goal(Goal::TimesPeer(1.2))
@@ -51,10 +46,6 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
         .with("p50 without", p50(&without))
         .with("ranges a round", ranges.median());
     Ok(vec![row])
-}
-
-fn series(rounds: &[Latencies], quantile: f64) -> Series {
-    rounds.iter().map(|latencies| latencies.micros(quantile)).collect()
 }
 
 /// The puts' latencies, and how many ranges were read meanwhile.
@@ -70,7 +61,7 @@ fn beside_reader(puts: &Puts, rate: f64, window: Duration) -> Outcome<(Latencies
 }
 
 fn read_until(store: &Store, keys: u64, over: &AtomicBool) -> Outcome<u64> {
-    let (range, options) = (KeyRange::prefix("/bench/"), RangeOptions::default());
+    let (range, options) = (all_keys(), RangeOptions::default());
     let mut read = 0;
     while !over.load(Ordering::Relaxed) {
         let (before, found) = (store.current_revision(), store.range(&range, &options)?);

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use watchful::{Durability, KeyRange, Settings, Store};
+use watchful::{Durability, Settings, Store};
 use watchful_testkit::SplitMix64;
 
 use super::arrivals::Puts;
-use super::support::{RECENT_BYTES_MAX, fill_revisions, open, runtime};
+use super::support::{RECENT_BYTES_MAX, fill_revisions, open};
 use super::unread;
 use super::watched::CheckedWatch;
 use crate::Outcome;
@@ -46,13 +46,7 @@ pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
     fill_revisions(&history, revisions, KEYS, KEY_LEN, VALUE_LEN)?;
     drop(history);
     let bench = Bench {
-        puts: Puts {
-            store: open(folder.path(), Durability::Unsynced)?,
-            runtime: runtime()?,
-            keys: KEYS,
-            key_len: KEY_LEN,
-            value_len: VALUE_LEN,
-        },
+        puts: Puts::new(open(folder.path(), Durability::Unsynced)?, KEYS, KEY_LEN, VALUE_LEN)?,
         watchers: gear.scale.pick(1000, 50),
         window: Duration::from_millis(gear.scale.pick(10_000, 1000)),
         live_bytes: gear.live_bytes,
@@ -87,7 +81,7 @@ impl Bench {
         let mut followers = Vec::new();
         for _ in 0..self.watchers {
             let start = 2 + any_below(&mut rng, revisions);
-            let watch = CheckedWatch::open(store, &KeyRange::prefix("/bench/"), start)?;
+            let watch = CheckedWatch::open(store, start)?;
             followers.push(runtime.spawn(follow(watch, store.clone(), Arc::clone(&hurry))));
         }
         self.puts.arrive(PUTS_A_SECOND, |passed| passed > self.window)?;

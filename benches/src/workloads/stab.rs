@@ -1,7 +1,8 @@
 //! P13: who watches this key, among up to a million watchers of keys, of prefixes, of ranges.
 //!
 //! Each key that is asked for is watched by exactly one. The watcher index is asked alone, as the driver asks it. There is
-//! no peer in this run yet; `cargo bench -p watchful-benches --bench stab` measures the same with criterion.
+//! no peer in this run yet; `cargo bench -p watchful-benches --bench stab` asks with criterion, where all prefixes are of one
+//! length.
 
 use std::time::Instant;
 

@@ -7,10 +7,10 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use watchful::{Durability, Error, KeyRange, Store};
+use watchful::{Durability, Error, Settings, Store};
 
 use super::arrivals::Puts;
-use super::support::{figure, open, runtime};
+use super::support::{figure, open};
 use super::tail::Tail;
 use super::watched::CheckedWatch;
 use crate::Outcome;
@@ -29,18 +29,25 @@ const BULK_VALUE_LEN: usize = 64;
 const A_TRANSACTION: u64 = 1000;
 const PUTS_A_SECOND: f64 = 1000.0;
 
-/// The setting of an outbox, which nobody changes here.
-const OUTBOX_BYTES: f64 = 1024.0 * 1024.0;
-
 /// How long it may take to go on, whatever its load.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 struct Bench<'a> {
     puts: &'a Puts,
     tail: Tail<'a>,
-    one: CheckedWatch,
+    one: One,
     window: Duration,
     stalled_for: u64,
+}
+
+/// The one that stalls.
+struct One {
+    watch: CheckedWatch,
+    /// How many it has had.
+    events: u64,
+    /// What it was owed when it last began to read, and when it had that.
+    owed: u64,
+    had_it: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -55,12 +62,11 @@ struct Rounds {
 
 pub(crate) fn run(gear: &Gear) -> Outcome<Vec<Row>> {
     let watches: usize = gear.scale.pick(10_000, 1000);
-    let (folder, range) = (folder()?, KeyRange::prefix("/bench/"));
-    let store = open(folder.path(), Durability::Synced)?;
-    let puts = Puts { store, runtime: runtime()?, keys: KEYS, key_len: KEY_LEN, value_len: VALUE_LEN };
+    let folder = folder()?;
+    let puts = Puts::new(open(folder.path(), Durability::Synced)?, KEYS, KEY_LEN, VALUE_LEN)?;
     let mut bench = Bench {
-        tail: Tail::open(&puts, &range, watches)?,
-        one: CheckedWatch::open(&puts.store, &range, puts.store.current_revision() + 1)?,
+        tail: Tail::open(&puts, watches)?,
+        one: One::new(&puts.store)?,
         puts: &puts,
         window: Duration::from_millis(gear.scale.pick(2000, 80)),
         stalled_for: gear.scale.pick(1_000_000, 50_000),
@@ -84,7 +90,7 @@ fn rows(watches: usize, events: u64, rounds: Rounds) -> Vec<Row> {
         latency("stalls", rounds.stalling),
         latency(&format!("goes on after {events} events"), rounds.going_on)
             .with("s until it has them", rounds.seconds_behind.median()),
-        queued.with_goal(Goal::AtMost(OUTBOX_BYTES)),
+        queued.with_goal(Goal::AtMost(figure(Settings::default().outbox_bytes_max as u64))),
     ]
 }
 
@@ -96,42 +102,67 @@ impl Bench<'_> {
         rounds.stalling.0.push(self.window_with(false)?);
         bulk(&self.puts.store, self.stalled_for)?;
         self.tail.settle()?;
-        rounds.queued.0.push(figure(self.one.queued_bytes()? as u64));
-        let (newest, begun) = (self.puts.store.current_revision(), Instant::now());
+        rounds.queued.0.push(figure(self.one.watch.queued_bytes()? as u64));
+        let begun = Instant::now();
         rounds.going_on.0.push(self.window_with(true)?);
         self.catch_up()?;
-        // Where it had everything before the window was over, this is the window.
-        rounds.seconds_behind.0.push(begun.elapsed().as_secs_f64());
-        if self.one.next_revision() <= newest { Err("the one has missed something".into()) } else { Ok(()) }
+        let had_it = self.one.had_it.ok_or("the one has not what it was owed")?;
+        rounds.seconds_behind.0.push((had_it - begun).as_secs_f64());
+        Ok(())
     }
 
     /// The 99th percentile of the deliveries of one window, while the one reads or does not.
     fn window_with(&mut self, reads: bool) -> Outcome<f64> {
         let until = Instant::now() + self.window;
+        self.one.is_owed(self.puts.store.current_revision());
         let (puts, one, window) = (self.puts, &mut self.one, self.window);
         thread::scope(|scope| {
-            let reader = reads.then(|| scope.spawn(move || read_until(one, until)));
+            let reader = reads.then(|| scope.spawn(move || one.read_until(until)));
             puts.arrive(PUTS_A_SECOND, |passed| passed > window)?;
             reader.map_or(Ok(Ok(())), thread::ScopedJoinHandle::join).map_err(|_| "the one panicked")?
         })?;
         Ok(self.tail.latencies()?.micros(0.99))
     }
 
-    /// Lets the one have everything.
+    /// Lets the one have everything: as many events as there are versions, as all of them have been put since it began.
     fn catch_up(&mut self) -> Outcome {
         let newest = self.puts.store.current_revision();
-        while self.one.next_revision() <= newest {
-            self.one.take_for(SILENCE_MAX)?.ok_or("nothing comes to the one")?;
+        while self.one.watch.next_revision() <= newest {
+            if !self.one.take_for(SILENCE_MAX)? {
+                return Err("nothing comes to the one".into());
+            }
         }
-        Ok(())
+        let (had, put) = (self.one.events, self.puts.store.stats().mvcc.versions);
+        if had == put { Ok(()) } else { Err(format!("the one had {had} events of {put}").into()) }
     }
 }
 
-fn read_until(one: &mut CheckedWatch, until: Instant) -> Outcome {
-    while Instant::now() < until {
-        one.take_for(until.saturating_duration_since(Instant::now()))?;
+impl One {
+    fn new(store: &Store) -> Outcome<Self> {
+        let watch = CheckedWatch::open(store, store.current_revision() + 1)?;
+        Ok(Self { watch, events: 0, owed: 0, had_it: None })
     }
-    Ok(())
+
+    fn is_owed(&mut self, revision: u64) {
+        (self.owed, self.had_it) = (revision, None);
+    }
+
+    fn read_until(&mut self, until: Instant) -> Outcome {
+        while Instant::now() < until {
+            self.take_for(until.saturating_duration_since(Instant::now()))?;
+        }
+        Ok(())
+    }
+
+    /// Takes what comes next; false where nothing came in time.
+    fn take_for(&mut self, timeout: Duration) -> Outcome<bool> {
+        let came = self.watch.take_for(timeout)?;
+        self.events += came.unwrap_or_default() as u64;
+        if self.watch.next_revision() > self.owed {
+            self.had_it.get_or_insert_with(Instant::now);
+        }
+        Ok(came.is_some())
+    }
 }
 
 /// So many events, in transactions of a thousand. They were due at no time.

@@ -16,6 +16,9 @@ use crate::keys::{key_of, value_of};
 /// What the sync engine keeps of published batches while reads are out: its own bound, which is no setting of a store.
 pub(crate) const RECENT_BYTES_MAX: usize = 8 << 20;
 
+/// The name of a store's thread that hands out what was published.
+pub(crate) const DRIVER: &str = "watchful-driver";
+
 pub(crate) fn open(dir: &Path, durability: Durability) -> Outcome<Store> {
     Ok(Store::open(dir, Settings::default().with_durability(durability))?)
 }
@@ -177,6 +180,15 @@ mod tests {
         fill_revisions(&store, 5000, 100, 32, 8).unwrap();
         assert_eq!(store.current_revision(), 5001);
         assert_eq!(store.get(key_of(99, 32)).unwrap().unwrap().version(), 50);
+    }
+
+    #[test]
+    fn the_drivers_time_is_found_by_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path(), Durability::Unsynced).unwrap();
+        // Answered by the driver, so it is there and has been on a core.
+        store.watch_gauges().wait().unwrap();
+        assert!(thread_nanos_of(DRIVER) > 0.0);
     }
 
     #[test]
