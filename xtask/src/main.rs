@@ -18,6 +18,8 @@ mod bench;
 
 mod differential;
 
+mod stress;
+
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
@@ -49,6 +51,9 @@ enum Command {
     /// Compare with a real etcd: `[--seeds N|A..B] [--seed S] [--steps N] [--keep-going]`
     #[command(disable_help_flag = true)]
     Differential(Passed),
+    /// Break processes, disks and files, and see that nothing is lost: `[TRIAL]... [--seed S] [--seconds N] [--list]`
+    #[command(disable_help_flag = true)]
+    Stress(Passed),
 }
 
 /// Arguments for another program.
@@ -77,6 +82,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Test(passed) => test::run(&shell, &passed.args),
         Command::Bench(passed) => bench::run(&shell, &passed.args),
         Command::Differential(passed) => differential::run(&shell, &passed.args),
+        Command::Stress(passed) => stress::run(&shell, &passed.args),
     }
 }
 

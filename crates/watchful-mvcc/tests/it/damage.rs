@@ -83,7 +83,10 @@ fn rows_and_history_tell_of_it() {
 }
 
 /// Does something in a transaction that is not kept.
-fn in_txn<T>(store: &Store, act: impl FnOnce(&mut Txn<'_, '_>) -> Result<T, MvccError>) -> Result<T, MvccError> {
+fn in_txn<T>(
+    store: &Store,
+    act: impl FnOnce(&mut Txn<'_, '_>) -> Result<T, MvccError>,
+) -> Result<T, MvccError> {
     store.begin_group().unwrap().txn(act).map(|outcome| outcome.value)
 }
 
