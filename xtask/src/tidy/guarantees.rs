@@ -7,6 +7,9 @@
 
 use std::collections::BTreeMap;
 
+use toml::Table;
+
+use super::arrows::package_name;
 use super::tree::Tree;
 use super::{Finding, markdown};
 
@@ -102,11 +105,13 @@ fn first_segment(span: &str) -> &str {
 }
 
 /// The folder of the crate that is called `name` in Rust or in a manifest.
-fn folder_of(tree: &Tree, name: &str) -> Option<String> {
+fn folder_of<'a>(tree: &'a Tree, name: &str) -> Option<&'a str> {
     let package = name.replace('_', "-");
-    let folder =
-        if package == "watchful-benches" { "benches".to_owned() } else { format!("crates/{package}") };
-    tree.has(&format!("{folder}/Cargo.toml")).then_some(folder)
+    let is_it = |text: &str| {
+        text.parse::<Table>().is_ok_and(|manifest| package_name(&manifest) == Some(package.as_str()))
+    };
+    let (path, _) = tree.manifests().find(|(_, text)| is_it(text))?;
+    path.strip_suffix("/Cargo.toml")
 }
 
 fn exists(tree: &Tree, span: &str) -> bool {
@@ -115,7 +120,7 @@ fn exists(tree: &Tree, span: &str) -> bool {
     }
     let mut segments: Vec<&str> = span.split("::").collect();
     let (name, krate) = (segments.pop().unwrap_or_default(), segments.remove(0));
-    let Some(folder) = folder_of(tree, krate).map(|folder| folder + "/") else { return false };
+    let Some(folder) = folder_of(tree, krate).map(|folder| format!("{folder}/")) else { return false };
     let sources = tree.ending(".rs").filter(|(path, _)| path.starts_with(&folder));
     sources
         .into_iter()
@@ -142,7 +147,7 @@ mod tests {
     use super::*;
 
     const SOURCES: &[(&str, &str)] = &[
-        ("crates/watchful-testkit/Cargo.toml", ""),
+        ("crates/watchful-testkit/Cargo.toml", "[package]\nname = \"watchful-testkit\"\n"),
         ("crates/watchful-testkit/src/lib.rs", "mod checks;\n"),
         (
             "crates/watchful-testkit/src/checks.rs",

@@ -54,13 +54,13 @@ impl Tree {
         self.texts().filter(move |(path, _)| path.ends_with(ending))
     }
 
-    /// The manifests of the workspace's own crates: those of `crates/`, the benchmarks' and their peers', the differential
-    /// test's and this one's.
+    /// The manifests of the project's own crates: those of `crates/`, and those that measure, try and do the chores.
     pub(crate) fn manifests(&self) -> impl Iterator<Item = (&str, &str)> {
         self.ending("/Cargo.toml").filter(|(path, _)| {
             let folder = path.trim_end_matches("/Cargo.toml");
             let flat = folder.strip_prefix("crates/").is_some_and(|name| !name.contains('/'));
-            flat || ["benches", "benches/peers", "differential", "xtask"].contains(&folder)
+            flat || ["benches", "benches/peers", "differential", "fuzz", "fuzz/targets", "trials", "xtask"]
+                .contains(&folder)
         })
     }
 }
@@ -108,7 +108,7 @@ mod tests {
             "benches/Cargo.toml",
             "crates/a/Cargo.toml",
             "crates/a/fuzz/Cargo.toml",
-            "fuzz/Cargo.toml",
+            "fuzz/other/Cargo.toml",
         ];
         let tree = Tree::of(&paths.map(|path| (path, "")));
         let found: Vec<&str> = tree.manifests().map(|(path, _)| path).collect();
