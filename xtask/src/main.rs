@@ -20,6 +20,8 @@ mod differential;
 
 mod stress;
 
+mod plant;
+
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
@@ -54,6 +56,8 @@ enum Command {
     /// Break processes, disks and files, and see that nothing is lost: `[TRIAL]... [--seed S] [--seconds N] [--list]`
     #[command(disable_help_flag = true)]
     Stress(Passed),
+    /// Put faults in on purpose, and see that the trials catch them
+    Plant(plant::Arguments),
 }
 
 /// Arguments for another program.
@@ -83,6 +87,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Bench(passed) => bench::run(&shell, &passed.args),
         Command::Differential(passed) => differential::run(&shell, &passed.args),
         Command::Stress(passed) => stress::run(&shell, &passed.args),
+        Command::Plant(arguments) => plant::run(&shell, &arguments),
     }
 }
 
