@@ -55,12 +55,12 @@ impl Tree {
     }
 
     /// The manifests of the workspace's own crates: those of `crates/`, the benchmarks' and their peers', the differential
-    /// test's and this one's.
+    /// test's, the trials' and this one's.
     pub(crate) fn manifests(&self) -> impl Iterator<Item = (&str, &str)> {
         self.ending("/Cargo.toml").filter(|(path, _)| {
             let folder = path.trim_end_matches("/Cargo.toml");
             let flat = folder.strip_prefix("crates/").is_some_and(|name| !name.contains('/'));
-            flat || ["benches", "benches/peers", "differential", "xtask"].contains(&folder)
+            flat || ["benches", "benches/peers", "differential", "trials", "xtask"].contains(&folder)
         })
     }
 }
