@@ -12,10 +12,19 @@ mod tally;
 
 mod trials;
 
+mod threads;
+
+mod kill;
+
+mod compaction;
+
 use std::process::ExitCode;
 
 use clap::Parser;
 
 fn main() -> ExitCode {
+    if kill::is_child() {
+        return ExitCode::SUCCESS;
+    }
     run::run(&run::Arguments::parse())
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use watchful_testkit::SplitMix64;
 
 use crate::tally::Tally;
+use crate::{compaction, kill, threads};
 
 /// Why a round failed. A panic is a failure as well.
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error>>;
@@ -27,4 +28,20 @@ pub(crate) struct Round<'a> {
     pub(crate) tally: &'a mut Tally,
 }
 
-pub(crate) const ALL: &[Trial] = &[];
+pub(crate) const ALL: &[Trial] = &[
+    Trial {
+        name: "threads",
+        about: "writers, watchers of every manner, compactions, backups: every promise holds",
+        round: threads::round,
+    },
+    Trial {
+        name: "kill",
+        about: "kill -9 under load: what was acknowledged or seen is there, watches go on, leases keep their time",
+        round: kill::round,
+    },
+    Trial {
+        name: "compaction",
+        about: "kill -9 in a large compaction: it goes on, and ends where it would have ended",
+        round: compaction::round,
+    },
+];

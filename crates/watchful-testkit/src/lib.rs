@@ -13,6 +13,7 @@
 //! - [`Observed`] is what one receiver saw, and [`WatchSpec`] is what it had asked for.
 //! - [`checkers`] has one function a promise. Each returns a [`Violation`] that names the promise, the place, what was
 //!   expected and what was found.
+//! - [`linear`] tells whether a history of concurrent clients is one that a single store could have had.
 //! - [`script`] is a small text form for tests: `put a 1`, `txn { put a 1; del b }`, `compact 5`.
 //! - [`strategies`] makes keys, ranges, transactions and whole scripts for property tests, over a tiny alphabet so
 //!   that keys collide.
@@ -55,6 +56,8 @@ mod history;
 mod violation;
 
 pub mod checkers;
+
+pub mod linear;
 
 pub mod script;
 

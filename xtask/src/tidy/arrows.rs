@@ -41,6 +41,11 @@ pub(crate) const ARROWS: &[Arrow] = &[
     Arrow::new("watchful-testkit", &["watchful-revision"], PURE),
     Arrow::new("watchful-sync-world", &["watchful-revision", "watchful-sync", "watchful-testkit"], PURE),
     Arrow::new("watchful-mvcc-twin", &["watchful-mvcc", "watchful-revision", "watchful-testkit"], PURE),
+    Arrow::new(
+        "watchful-harness",
+        &["watchful", "watchful-mvcc-twin", "watchful-testkit"],
+        &["heed", "tonic"],
+    ),
     Arrow::new("watchful-differential", &["watchful-wire"], &["heed"]),
     // Its LMDB is heed's own, with nothing of ours between: it is what ours is held against.
     Arrow::new("watchful-peers", &[], &["tonic"]),
@@ -60,8 +65,11 @@ const TESTKIT: &str = "watchful-testkit";
 const TRIED_WITH: &[(&str, &str)] = &[
     ("watchful-mvcc", "watchful-mvcc-twin"),
     ("watchful-sync", "watchful-sync-world"),
-    ("watchful", "watchful-mvcc-twin"),
+    ("watchful", "watchful-harness"),
 ];
+
+/// The crate of failpoints. No build has it that does not ask for it by a feature.
+const FAIL: &str = "fail";
 
 impl Arrow {
     const fn new(
@@ -118,6 +126,10 @@ fn judge(arrow: &Arrow, dependency: &Dependency, path: &str, text: &str) -> Opti
             "move the work to a crate that may, or change the arrows and say why",
         ));
     }
+    if used == FAIL && user != "watchful-trials" && !dependency.optional {
+        let what = format!("{user} would always have failpoints");
+        return Some(Finding::new(path, line, what, "make it optional, behind the feature `failpoints`"));
+    }
     if arrow.never.contains(&used) {
         let what = format!("{user} must do without {used}");
         return Some(Finding::new(path, line, what, "leave it to the crate that is there for it"));
@@ -140,6 +152,7 @@ struct Dependency {
     /// The package's name.
     name: String,
     dev: bool,
+    optional: bool,
 }
 
 fn dependencies_of(manifest: &Table) -> Vec<Dependency> {
@@ -157,6 +170,7 @@ fn dependencies_in(place: &Table) -> Vec<Dependency> {
             key: key.clone(),
             name: name_of(key, value),
             dev,
+            optional: value.get("optional").and_then(Value::as_bool).unwrap_or(false),
         }));
     }
     found
@@ -182,6 +196,15 @@ mod tests {
 
     fn check(path: &str, manifest: &str, expected: &[&str]) {
         tidy::check(super::check, &[(path, manifest)], expected);
+    }
+
+    #[test]
+    fn failpoints_are_behind_a_feature() {
+        let manifest = "[package]\nname = \"watchful-mvcc\"\n[dependencies]\nfail = { version = \"0.5\", optional = true }\n";
+        check("crates/watchful-mvcc/Cargo.toml", manifest, &[]);
+        let manifest = "[package]\nname = \"watchful-mvcc\"\n[dependencies]\nfail = \"0.5\"\n";
+        let expected = ["crates/watchful-mvcc/Cargo.toml:4: watchful-mvcc would always have failpoints"];
+        check("crates/watchful-mvcc/Cargo.toml", manifest, &expected);
     }
 
     #[test]

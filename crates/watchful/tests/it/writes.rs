@@ -178,19 +178,13 @@ fn a_closed_store_refuses_writes_and_what_was_accepted_is_there() {
         let _ = Pin::new(write).poll(&mut cx);
     }
     let late = twin.put("late", "1");
-    twin.store_close();
+    Store::close(&twin);
     assert!(matches!(twin.put("a", "1").wait(), Err(Error::Closed)));
     assert!(matches!(block_on(twin.put("a", "1")), Err(Error::Closed)));
     assert!(matches!(late.wait(), Err(Error::Closed)));
     drop(accepted);
     twin.reopen();
     assert_eq!(twin.view().unwrap().count(&KeyRange::everything()).unwrap(), 100);
-}
-
-impl Twin {
-    fn store_close(&self) {
-        Store::close(self);
-    }
 }
 
 #[test]

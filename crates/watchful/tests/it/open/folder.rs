@@ -7,7 +7,7 @@ use std::process::Command;
 use watchful::{Error, Store};
 
 use super::check_says;
-use super::child::{self, Working};
+use super::child::{self, Program, Working};
 use crate::support::{Twin, settings};
 
 fn refused(path: &Path) -> Error {
@@ -79,7 +79,7 @@ fn a_second_process_is_refused() {
         return child::tell(&error.to_string());
     }
     let mut twin = Twin::of("put a 1");
-    let child = Working::spawn("open::folder::a_second_process_is_refused", twin.path(), 0);
+    let child = Working::spawn(Program::Test("open::folder::a_second_process_is_refused"), twin.path(), 0);
     let told = child.finish();
     assert!(matches!(&told[..], [text] if text.contains("is open already")), "{told:?}");
     twin.run("put a 2");

@@ -3,8 +3,6 @@
 //! Each refusal is a sentence that says what to do, and loses nothing: what was there before is there afterwards, and is
 //! the model's. `WATCHFUL_SEED` decides what the killed processes write.
 
-mod child;
-
 mod damage;
 
 mod folder;
@@ -14,6 +12,8 @@ mod space;
 mod kill;
 
 mod kill_in_compaction;
+
+use watchful_harness::child;
 
 /// A text for a person: it names each of these.
 fn check_says(error: &watchful::Error, parts: &[&str]) {

@@ -7,7 +7,7 @@ use watchful::{Error, KeyRange, LeaseId, Settings, Store};
 use watchful_testkit::{Model, Op, WatchSpec, checkers};
 
 use super::check_says;
-use super::child::{self, Working};
+use super::child::{self, Program, Working};
 use super::folder::Disk;
 use crate::support::{Receiver, Twin, eventually, request, rows_at, settings};
 
@@ -138,7 +138,7 @@ fn a_limit_on_the_file_loses_nothing() {
     }
     for (len, blocks) in [(900, 2000), (900, 2001), (100_000, 2000), (100_000, 4000)] {
         let dir = tempfile::tempdir().unwrap();
-        let told = Working::spawn_limited(blocks, NAME, dir.path(), len).finish();
+        let told = Working::spawn_limited(blocks, Program::Test(NAME), dir.path(), len).finish();
         let [writes, error] = &told[..] else { panic!("{told:?}") };
         println!("{len} bytes a value, {blocks} blocks: {writes} writes, then {error}");
         let mut model = Model::new();

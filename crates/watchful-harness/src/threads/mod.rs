@@ -5,28 +5,57 @@
 //! order of revision: so every answer is checked against the state it must have seen. Then everything that any watcher
 //! saw is checked against that model.
 //!
-//! The seed is printed and can be given in `WATCHFUL_SEED`; threads still meet as they like. `WATCHFUL_STRESS_ROUNDS`
-//! makes it longer.
+//! Threads meet as they like, so a seed decides what is done, and not quite in which order.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use watchful::{KeyRange, LeaseId, ManualClock, Store, StreamItem};
+use watchful::{Error, KeyRange, LeaseId, ManualClock, Store, StreamItem};
 use watchful_testkit::{Model, Op, RangeAnswer, SplitMix64, checkers};
 
-use crate::support::{Twin, check_budgets, check_nothing_is_left, narrow, rows_at, settings};
+use crate::{Twin, check_budgets, check_nothing_is_left, narrow, rows_at, settings};
 
 mod watchers;
 
 mod writers;
 
+/// What may go wrong by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Faults {
+    /// Nothing: any error is a failure.
+    #[default]
+    None,
+    /// Commits that are taken back, and history that cannot be read, now and then: that is told, and nothing else
+    /// comes of it. No lease is let expire, since nobody knows when one of whose end was taken back ends.
+    Told,
+}
+
+/// What was done, in numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Done {
+    /// Revisions that were written.
+    pub revisions: u64,
+    /// Watches that were made and checked.
+    pub watches: u64,
+    /// Events that they saw.
+    pub events: u64,
+    /// Copies that were made, and are what the store was.
+    pub backups: u64,
+    /// Errors that were told.
+    pub errors: u64,
+}
+
 /// What the threads of one round share.
 struct Round {
     store: Store,
+    faults: Faults,
+    errors: AtomicU64,
+    /// Copies that were made.
+    backups: Mutex<Vec<PathBuf>>,
     clock: ManualClock,
     /// Leases that were there when the round began.
     old_leases: Vec<LeaseId>,
@@ -50,6 +79,15 @@ const LARGEST_EVENT_BYTES: usize = 4 << 10;
 
 /// Ends everybody's loop, also when somebody panics: a failure must not become a hang.
 struct Over<'r>(&'r Round);
+
+impl Round {
+    /// Notes an error that was to be expected; panics with any other.
+    fn told(&self, error: &Error) {
+        let expected = self.faults == Faults::Told && matches!(error, Error::Other(_));
+        assert!(expected, "{error}");
+        self.errors.fetch_add(1, Ordering::SeqCst);
+    }
+}
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {
@@ -77,24 +115,20 @@ enum Logged {
     },
 }
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
-#[test]
-fn every_promise_holds_under_load() {
-    let seed = number("WATCHFUL_SEED").unwrap_or_else(|| RandomState::new().hash_one(0_u8));
-    let rounds = number("WATCHFUL_STRESS_ROUNDS").unwrap_or(2);
-    println!("WATCHFUL_SEED={seed}");
+/// Opens a store `rounds` times over, each time for writers and watchers of every kind, and checks everything.
+pub fn run(seed: u64, rounds: u64, faults: Faults) -> Done {
+    let mut done = Done::default();
     let mut rng = SplitMix64::new(seed);
     let clock = ManualClock::default();
     let mut twin = Twin::with(narrow().with_clock(clock.clone()));
     let (mut compacted, mut readings) = (0, vec![1]);
+    let first = rng.below(2);
     for round in 0..rounds {
-        twin.settings = if round % 2 == 0 { narrow() } else { settings() }.with_clock(clock.clone());
+        twin.settings =
+            if (first + round).is_multiple_of(2) { narrow() } else { settings() }.with_clock(clock.clone());
         twin.reopen();
         readings.push(twin.current_revision());
-        compacted = run_round(&mut twin, &clock, compacted, round, &mut rng);
+        compacted = run_round(&mut twin, (&clock, faults), compacted, round, (&mut rng, &mut done));
         readings.push(twin.current_revision());
     }
     checkers::revision_never_goes_back(readings).unwrap();
@@ -102,12 +136,24 @@ fn every_promise_holds_under_load() {
     let report = watchful::check(twin.path()).unwrap();
     assert!(report.is_ok(), "{:?}", report.problems);
     assert_eq!(report.current_revision, twin.model.current_revision());
+    done.revisions = report.current_revision;
+    done
 }
 
 /// Runs a round and checks it. Returns how far the store is compacted.
-fn run_round(twin: &mut Twin, clock: &ManualClock, compacted: u64, round: u64, rng: &mut SplitMix64) -> u64 {
+fn run_round(
+    twin: &mut Twin,
+    (clock, faults): (&ManualClock, Faults),
+    compacted: u64,
+    round: u64,
+    (rng, done): (&mut SplitMix64, &mut Done),
+) -> u64 {
+    let folder = tempfile::tempdir().unwrap();
     let shared = Round {
         store: Store::clone(twin),
+        faults,
+        errors: AtomicU64::new(0),
+        backups: Mutex::default(),
         clock: clock.clone(),
         old_leases: twin.model.leases().map(|(lease, _)| lease).collect(),
         granted: Mutex::default(),
@@ -124,6 +170,7 @@ fn run_round(twin: &mut Twin, clock: &ManualClock, compacted: u64, round: u64, r
         let watchers = watchers::spawn(scope, &shared, rng);
         scope.spawn(|| sample_budgets(&shared, &twin.settings));
         scope.spawn(|| defragment_now_and_then(&shared));
+        scope.spawn(|| back_up_now_and_then(&shared, folder.path()));
         writers::run(&shared, round, rng);
         shared.last_revision.store(shared.store.current_revision(), Ordering::SeqCst);
         let seen: Vec<_> = watchers.into_iter().flat_map(|watcher| watcher.join().unwrap()).collect();
@@ -135,11 +182,17 @@ fn run_round(twin: &mut Twin, clock: &ManualClock, compacted: u64, round: u64, r
     if compacted > 0 {
         model.compact(compacted).unwrap();
     }
-    println!("round {round}: revision {}, compacted {compacted}", model.current_revision());
     assert!(seen.len() > 40);
+    done.watches += seen.len() as u64;
+    done.events += seen.iter().map(|seen| seen.events()).sum::<u64>();
+    done.errors += shared.errors.load(Ordering::SeqCst);
     // What was seen holds buffers, so it goes before the gauges are looked at.
     seen.into_iter().for_each(|seen| seen.check(&shared.store, &model));
     check_store(&shared.store, &model, rng);
+    for backup in shared.backups.lock().iter() {
+        check_backup(backup, &model);
+        done.backups += 1;
+    }
     compacted
 }
 
@@ -152,6 +205,34 @@ fn defragment_now_and_then(round: &Round) {
         while round.store.current_revision() < next && round.last_revision.load(Ordering::SeqCst) == 0 {
             thread::sleep(Duration::from_millis(1));
         }
+    }
+}
+
+/// Copies are made under everybody's feet, too.
+fn back_up_now_and_then(round: &Round, folder: &Path) {
+    const WRITES: u64 = 150;
+    const COPIES: usize = 4;
+    for copy in 0..COPIES {
+        let next = round.store.current_revision() + WRITES;
+        let file = folder.join(copy.to_string());
+        round.store.backup(&file).unwrap();
+        round.backups.lock().push(file);
+        while round.store.current_revision() < next && round.last_revision.load(Ordering::SeqCst) == 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        if round.last_revision.load(Ordering::SeqCst) > 0 {
+            return;
+        }
+    }
+}
+
+/// A copy is the store at the revision that it names.
+fn check_backup(file: &Path, model: &Model) {
+    let folder = file.with_extension("restored");
+    watchful::restore(file, &folder).unwrap();
+    let copy = Store::open(&folder, settings()).unwrap();
+    for revision in [copy.compact_revision().max(1), copy.current_revision()] {
+        checkers::survives_compaction(model, revision, &rows_at(&copy, revision)).unwrap();
     }
 }
 

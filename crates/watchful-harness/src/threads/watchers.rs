@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::thread::{self, Scope, ScopedJoinHandle};
 
-use watchful::{Error, KeyRange, ResumeToken, Store, StreamItem, Update, Watch, WatchId};
+use watchful::{End, Error, KeyRange, ResumeToken, Store, StreamItem, Update, Watch, WatchId};
 use watchful_testkit::checkers::{self, ReadBack};
 use watchful_testkit::{Filters, Model, Observation, Observed, Policy, Row, SplitMix64, WatchSpec};
 
-use super::{Round, TURN};
-use crate::support::{PATIENCE, block_on, kit_batch, observation, watch_options};
+use super::{Faults, Round, TURN};
+use crate::{PATIENCE, block_on, kit_batch, observation, watch_options};
 
 /// What one watch saw: in parts, where it was dropped and resumed.
 pub(super) struct Seen {
@@ -21,6 +21,10 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    pub(super) fn events(&self) -> u64 {
+        self.parts.iter().map(|part| part.events().count() as u64).sum()
+    }
+
     pub(super) fn check(&self, store: &Store, model: &Model) {
         let mut spec = self.spec.clone();
         for part in &self.parts {
@@ -196,6 +200,11 @@ fn watch_once(
             (0..rng.below(200)).for_each(|_| thread::yield_now());
         }
         let Some(update) = update else { break None };
+        if let Err(end) = &update
+            && is_told(round, end)
+        {
+            break Some(watch.resume_token());
+        }
         check_readable(round, &update);
         let observation = observation(update).expect("the store is not closed in a round");
         let over = observation.is_end()
@@ -209,6 +218,13 @@ fn watch_once(
     };
     seen.parts.push(observed);
     next
+}
+
+/// Whether a watch ended because history could not be read, which was to be expected.
+fn is_told(round: &Round, end: &End) -> bool {
+    let told = round.faults == Faults::Told && matches!(end, End::Unreadable { .. });
+    round.errors.fetch_add(u64::from(told), Ordering::SeqCst);
+    told
 }
 
 type Taken = Option<Result<Update, watchful::End>>;
@@ -273,7 +289,7 @@ fn watch_on_a_stream(round: &Round, mut rng: SplitMix64) -> Vec<Seen> {
             if asked.is_some() { break } else { continue }
         };
         let item = item.expect("the store is not closed in a round");
-        let progress = see(&item, &mut all, &mut live);
+        let progress = see(round, &item, &mut all, &mut live);
         if asked.is_some() && (progress >= asked || live.is_empty()) {
             break;
         }
@@ -289,6 +305,7 @@ fn watch_on_a_stream(round: &Round, mut rng: SplitMix64) -> Vec<Seen> {
 
 /// Writes the item down for those it is for. Answers with the revision of a progress of the whole stream.
 fn see(
+    round: &Round,
     item: &StreamItem,
     all: &mut BTreeMap<WatchId, (WatchSpec, Observed)>,
     live: &mut Vec<WatchId>,
@@ -311,6 +328,9 @@ fn see(
         }
         StreamItem::Ended { watches, end } => {
             live.retain(|id| !watches.contains(*id));
+            if is_told(round, end) {
+                return None;
+            }
             for id in watches.iter() {
                 push(id, observation(Err(end.clone())).expect("the store is not closed in a round"));
             }

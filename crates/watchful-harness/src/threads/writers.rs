@@ -7,8 +7,8 @@ use std::time::Duration;
 use watchful::{Committed, Error, TxnResponse};
 use watchful_testkit::{Compare, CompareTarget, Comparison, Op, OpResult, SplitMix64, Txn};
 
-use super::{Logged, Round};
-use crate::support::{request, result};
+use super::{Faults, Logged, Round};
+use crate::{request, result};
 
 const BLOCKING: u64 = 3;
 const AWAITING: u64 = 3;
@@ -65,7 +65,7 @@ fn log(round: &Round, ops: Vec<Op>, answer: Result<Committed<TxnResponse>, Error
         Ok(done) => done,
         // It was revoked, or its time ran out, since its id was picked.
         Err(Error::LeaseNotFound { .. }) => return,
-        Err(error) => panic!("{error}"),
+        Err(error) => return round.told(&error),
     };
     assert!(done.revision >= *last, "{} after {last}", done.revision);
     assert!(round.store.current_revision() >= done.revision, "it was acknowledged before it was visible");
@@ -124,9 +124,13 @@ fn do_chores(round: &Round, number: u64, mut rng: SplitMix64) {
     for _ in 0..40 {
         match rng.below(4) {
             0 | 1 => {
-                let lease = round.store.lease_grant(next_lease, TTL_SECONDS).wait().unwrap();
-                round.granted.lock().push(lease);
-                round.leases.lock().push(lease);
+                match round.store.lease_grant(next_lease, TTL_SECONDS).wait() {
+                    Ok(lease) => {
+                        round.granted.lock().push(lease);
+                        round.leases.lock().push(lease);
+                    }
+                    Err(error) => round.told(&error),
+                }
                 next_lease += 1;
             }
             2 => end_a_lease(round, &mut rng),
@@ -142,7 +146,7 @@ fn do_chores(round: &Round, number: u64, mut rng: SplitMix64) {
 }
 
 fn end_a_lease(round: &Round, rng: &mut SplitMix64) {
-    if rng.chance(4) {
+    if rng.chance(4) && round.faults == Faults::None {
         // The time of all runs out.
         let mut expired = round.expired.lock();
         expired.append(&mut round.leases.lock());
@@ -151,7 +155,13 @@ fn end_a_lease(round: &Round, rng: &mut SplitMix64) {
         return;
     }
     let Some(lease) = round.leases.lock().pop() else { return };
-    let revoked = round.store.lease_revoke(lease).wait().unwrap();
+    let revoked = match round.store.lease_revoke(lease).wait() {
+        Ok(revoked) => revoked,
+        Err(error) => {
+            round.leases.lock().push(lease);
+            return round.told(&error);
+        }
+    };
     let revision = revoked.changed.then_some(revoked.revision);
     round.log.lock().push(Logged::Revoked { revision, lease });
 }
@@ -164,6 +174,6 @@ fn compact(round: &Round, rng: &mut SplitMix64) {
             round.compacted.fetch_max(revision, Ordering::SeqCst);
         }
         Err(Error::Compacted { .. }) => {}
-        Err(error) => panic!("{error}"),
+        Err(error) => round.told(&error),
     }
 }
