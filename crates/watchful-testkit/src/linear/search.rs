@@ -47,19 +47,18 @@ struct State {
 
 impl Search<'_> {
     fn go_on(&mut self, state: &mut State, last_revision: u64) -> Result<(), NotLinear> {
-        // Reads of the revision that the model is at: none yet of it in the first turn, and after a turn back those of the
-        // revision that was guessed.
-        self.check_reads(state)?;
-        while state.model.current_revision() < last_revision {
+        loop {
+            self.check_events(state)?;
+            self.check_reads(state)?;
             let revision = state.model.current_revision() + 1;
+            if revision > last_revision {
+                return Ok(());
+            }
             match self.places.writes.get(&revision) {
                 Some(number) => self.write(state, *number)?,
                 None => self.guess(state, revision)?,
             }
-            self.check_events(state)?;
-            self.check_reads(state)?;
         }
-        Ok(())
     }
 
     /// The call takes the next revision, and was answered so.
@@ -77,7 +76,7 @@ impl Search<'_> {
     fn guess(&mut self, state: &mut State, revision: u64) -> Result<(), NotLinear> {
         let told = self.events_of(state, revision);
         let in_time = self.places.unknown.iter().filter(|(first, _)| *first <= revision);
-        let mut found = Vec::new();
+        let mut found: Vec<(usize, Model)> = Vec::new();
         for (_, number) in in_time.filter(|(_, number)| !state.used.contains(number)) {
             let ops = &self.calls[*number].ops;
             if !told.iter().all(|event| may_tell(ops, event)) {
@@ -149,7 +148,8 @@ fn check_results(call: &Call, expected: &[OpResult]) -> Result<(), String> {
 
 /// Whether the events are what the model did at its revision.
 fn fits(model: &Model, revision: u64, events: &[Event]) -> bool {
-    let done = model.events(&[watchful_revision::KeyRange::everything()], Default::default(), revision, revision);
+    let done =
+        model.events(&[watchful_revision::KeyRange::everything()], Default::default(), revision, revision);
     done.len() == events.len() && done.iter().zip(events).all(|(done, event)| is_told(done, event))
 }
 
