@@ -18,6 +18,12 @@ mod kill;
 
 mod compaction;
 
+mod linear;
+
+mod failpoints;
+
+mod server;
+
 use std::process::ExitCode;
 
 use clap::Parser;

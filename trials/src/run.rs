@@ -2,6 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::builder::PossibleValuesParser;
@@ -90,7 +92,25 @@ fn take(trial: &Trial, first_seed: u64, until: Until) -> bool {
     false
 }
 
+/// A round takes seconds. One that takes this long has lost something that somebody waits for.
+const ROUND_MAX: Duration = Duration::from_secs(180);
+
+/// Ends the program, with what is to be known, unless it is dropped in time.
+fn watch_over(trial: &Trial, seed: u64) -> Sender<()> {
+    let (ended, end) = channel::<()>();
+    let name = trial.name;
+    thread::spawn(move || {
+        if end.recv_timeout(ROUND_MAX) == Err(RecvTimeoutError::Timeout) {
+            println!("{name}: FAILED: a round did not come to its end in {} s", ROUND_MAX.as_secs());
+            println!("to try again: cargo xtask stress {name} --seed {seed} --rounds 1");
+            std::process::exit(1);
+        }
+    });
+    ended
+}
+
 fn round(trial: &Trial, seed: u64, tally: &mut Tally) -> Result<(), String> {
+    let _watched = watch_over(trial, seed);
     let dir = tempfile::tempdir().map_err(|error| format!("no folder to work in: {error}"))?;
     let result = catch_unwind(AssertUnwindSafe(|| -> Outcome {
         (trial.round)(&mut Round { rng: SplitMix64::new(seed), dir: dir.path(), tally })

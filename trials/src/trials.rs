@@ -6,7 +6,7 @@ use std::path::Path;
 use watchful_testkit::SplitMix64;
 
 use crate::tally::Tally;
-use crate::{compaction, kill, threads};
+use crate::{compaction, failpoints, kill, linear, server, threads};
 
 /// Why a round failed. A panic is a failure as well.
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error>>;
@@ -43,5 +43,20 @@ pub(crate) const ALL: &[Trial] = &[
         name: "compaction",
         about: "kill -9 in a large compaction: it goes on, and ends where it would have ended",
         round: compaction::round,
+    },
+    Trial {
+        name: "linear",
+        about: "concurrent clients in process, some of whose calls nobody knows the outcome of: the history is linear",
+        round: linear::round,
+    },
+    Trial {
+        name: "failpoints",
+        about: "delays, errors, panics and kills at named places of the product: nothing lost, nobody waits for ever",
+        round: failpoints::round,
+    },
+    Trial {
+        name: "server",
+        about: "kill -9 of the server under gRPC load: the clients' history is linear, watches go on, leases stay",
+        round: server::round,
     },
 ];

@@ -13,6 +13,7 @@
 //!   writes down what it saw. [`request`], [`result`], [`observation`]: the facade's words in the testkit's, and back.
 //! - [`threads`]: writers, watchers of every manner, compactions, leases, backups and exchanges of the file, all at once.
 //! - [`kill`]: the same in a process that is killed, wherever it is; and [`broken_off`] in the middle of a large compaction.
+//! - [`linear`]: concurrent clients whose calls and answers are written down.
 //! - [`child`]: this program once more, as a process that can be killed.
 //!
 //! # Invariants
@@ -43,6 +44,8 @@ pub mod child;
 pub mod kill;
 
 pub mod broken_off;
+
+pub mod linear;
 
 pub use gauges::{check_budgets, check_nothing_is_left, gauges};
 pub use receiver::Receiver;

@@ -15,6 +15,7 @@ use std::sync::atomic::Ordering;
 use watchful_revision::{RecordRef, Revision};
 
 use crate::MvccError;
+use crate::failpoint::failpoint;
 use crate::format::{META_COMPACT_FINISHED, META_COMPACT_SCHEDULED};
 use crate::group::{Group, Writer};
 use crate::rows::missing;
@@ -78,6 +79,7 @@ impl Group<'_> {
         self.is_dirty = true;
         self.write_number(META_COMPACT_SCHEDULED, revision)?;
         self.scheduled = Some(revision);
+        failpoint!("mvcc::compaction::scheduled");
         Ok(())
     }
 
@@ -112,12 +114,14 @@ impl Group<'_> {
         if is_done && self.writer.compaction.finished < Some(compact_revision) {
             self.is_dirty = true;
             self.write_number(META_COMPACT_FINISHED, compact_revision)?;
+            failpoint!("mvcc::compaction::finished");
             self.slice.finishes = Some(compact_revision);
         }
         Ok(Slice { rows, is_done })
     }
 
     fn delete_row(&mut self, revision: Revision) -> Result<(), MvccError> {
+        failpoint!("mvcc::compaction::delete");
         let (log, row) = (self.inner.tables.log, revision.to_bytes());
         self.inner.gauges.compaction_rows_read.fetch_add(1, Ordering::Relaxed);
         let read = match self.write.get(log, &row) {
@@ -144,6 +148,7 @@ impl Group<'_> {
 impl Writer {
     /// Takes deleted rows out of the list and the index, after the commit.
     pub(crate) fn end_slice(&mut self, inner: &Inner, slice: SliceDone) {
+        failpoint!("mvcc::compaction::forget");
         if let Some(cursor) = slice.cursor {
             self.superseded.drop_before(cursor);
         }
@@ -163,6 +168,7 @@ impl Writer {
     /// From here on nothing below `revision` can be read.
     pub(crate) fn enforce(&mut self, inner: &Inner, revision: u64) {
         self.compaction.scheduled = Some(revision);
+        failpoint!("mvcc::compaction::enforce");
         inner.compact_revision.store(revision, Ordering::SeqCst);
     }
 

@@ -16,6 +16,7 @@ use watchful_backend::{BackendError, WriteTxn};
 use watchful_revision::{LeaseId, Record, Revision};
 
 use crate::compaction::{CompactionState, SliceDone};
+use crate::failpoint::failpoint;
 use crate::lease::LeaseChanges;
 use crate::overlay::{Overlay, OverlayRow};
 use crate::request::{TxnRequest, TxnResponse};
@@ -164,10 +165,16 @@ impl<'m> Group<'m> {
             Some(error) => return Err(CommitFailure::TakenBack(crate::Opaque::new(error))),
             None => {}
         }
+        failpoint!(
+            "mvcc::commit",
+            CommitFailure::TakenBack(crate::Opaque::new(std::io::Error::other("a trial")))
+        );
         if is_dirty && let Err(error) = write.commit() {
             return Err(CommitFailure::of(error, used_bytes, quota_bytes));
         }
+        failpoint!("mvcc::committed");
         writer.make_visible(inner, scheduled, slice);
+        failpoint!("mvcc::visible");
         Ok(std::mem::take(&mut writer.batches))
     }
 
@@ -249,6 +256,7 @@ impl Writer {
         for rows in self.overlay.rows().chunk_by(|a, b| main(a) == main(b)) {
             self.superseded.push_revision(main(&rows[0]), rows.iter().map(OverlayRow::change));
         }
+        failpoint!("mvcc::indexed");
         if let Some(batch) = self.batches.last() {
             inner.current_revision.store(batch.revision, Ordering::Release);
         }

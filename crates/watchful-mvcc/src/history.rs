@@ -11,6 +11,7 @@ use watchful_backend::ReadTxn;
 use watchful_revision::{CopiedRecord, LeaseId, Record, RecordKind, RecordRef, Revision};
 
 use crate::MvccError;
+use crate::failpoint::failpoint;
 use crate::fetch::fetch;
 use crate::format::{META_COMPACT_SCHEDULED, read_number};
 use crate::rows::copy_record;
@@ -193,6 +194,7 @@ impl Mvcc {
         limits: &HistoryLimits,
         visit: &mut dyn FnMut(&RowView<'_>) -> Want,
     ) -> Result<HistoryChunk, MvccError> {
+        failpoint!("mvcc::history", MvccError::Backend(crate::Opaque::new(std::io::Error::other("a trial"))));
         buffer.clear();
         let to_main = to_main.min(self.current_revision());
         let txn = self.inner.backend.read()?;

@@ -63,6 +63,8 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod failpoint;
+
 mod settings;
 
 mod error;

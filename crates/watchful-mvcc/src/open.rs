@@ -11,6 +11,7 @@ use watchful_backend::{Backend, ReadTxn};
 use watchful_revision::{RecordRef, Revision};
 
 use crate::compaction::CompactionState;
+use crate::failpoint::failpoint;
 use crate::format::{self, FORMAT, META_EPOCH, Meta, TABLES, Tables};
 use crate::group::Writer;
 use crate::history::parse_revision;
@@ -37,12 +38,14 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
     let scanned = scan_log(&txn, tables, &meta)?;
     drop(txn);
 
+    failpoint!("mvcc::open::scanned");
     let epoch_raised = left.as_ref().is_some_and(|left| left.may_have_lost(&now));
     meta.epoch = meta.epoch.saturating_add(u64::from(epoch_raised));
     if left.as_ref().is_some_and(|left| left.is_open) {
         settle(&backend, tables, meta.epoch)?;
     }
     mark::write(dir, &now)?;
+    failpoint!("mvcc::open::marked");
 
     let rows = scanned.rows;
     let inner = assemble(dir, settings, (backend, tables), &meta, leases, scanned);

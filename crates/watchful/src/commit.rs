@@ -19,6 +19,7 @@ use watchful_mvcc::{Group, Mvcc, MvccError};
 
 use crate::compacted::CompactionWaits;
 use crate::distribution::DistributionCounts;
+use crate::failpoint::failpoint;
 use crate::feed::Feed;
 use crate::promise::{Promise, Reply, promise};
 use crate::{Clock, Error};
@@ -174,6 +175,20 @@ pub(crate) enum WriterTurn {
     Stop,
 }
 
+/// A group that is being led. A panic of ours in it must not leave anybody waiting for ever.
+struct Led<'c> {
+    committer: &'c Committer,
+    jobs: Vec<Box<dyn Job>>,
+}
+
+impl Drop for Led<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.committer.give_up(std::mem::take(&mut self.jobs));
+        }
+    }
+}
+
 thread_local! {
     static LEADS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
@@ -295,15 +310,17 @@ impl Committer {
     }
 
     /// Works out and commits one group, and answers everybody in it.
-    fn run(&self, mut jobs: Vec<Box<dyn Job>>) -> Ran {
-        let committed = self.commit(&mut jobs);
+    fn run(&self, jobs: Vec<Box<dyn Job>>) -> Ran {
+        let mut led = Led { committer: self, jobs };
+        let committed = self.commit(&mut led.jobs);
         let took = committed.as_ref().copied().unwrap_or_default();
         let committed = committed.map(drop);
         self.compacted.tell(&self.mvcc, &committed);
-        self.count(jobs.len() as u64);
+        self.count(led.jobs.len() as u64);
         // Before anybody is answered: who has come back since then would be counted twice, and waited for in vain.
-        let callers = jobs.len() + self.queue.lock().waiting.len();
-        for job in jobs {
+        let callers = led.jobs.len() + self.queue.lock().waiting.len();
+        failpoint!("store::acknowledge");
+        for job in led.jobs.drain(..) {
             job.settle(committed.clone());
         }
         Ran { callers, took }
@@ -322,6 +339,7 @@ impl Committer {
         let began = self.clock.now();
         let batches = group.commit()?;
         let took = self.clock.now().saturating_sub(began);
+        failpoint!("store::publish");
         self.feed.publish(batches, self.mvcc.compact_revision());
         self.counts.microseconds.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         Ok(took)
@@ -365,6 +383,7 @@ impl Committer {
 
     /// Forgets a slice of superseded records in a commit of its own. The writer's thread leads meanwhile.
     pub(crate) fn compact_alone(&self) -> Result<(), MvccError> {
+        let _led = Led { committer: self, jobs: Vec::new() };
         let forgotten = self.commit_slice();
         match &forgotten {
             Ok(()) => self.compacted.tell(&self.mvcc, &forgotten),
@@ -387,6 +406,21 @@ impl Committer {
     pub(crate) fn turn(&self) {
         self.queue.lock().turned = true;
         self.signal.notify_one();
+    }
+
+    /// This store's own code has panicked in a group. What became of the group nobody knows, and nobody can go on.
+    fn give_up(&self, jobs: Vec<Box<dyn Job>>) {
+        LEADS.set(false);
+        self.compacted.close();
+        let waiting = {
+            let mut queue = self.queue.lock();
+            queue.closed = true;
+            queue.led = false;
+            self.signal.notify_one();
+            std::mem::take(&mut queue.waiting)
+        };
+        jobs.into_iter().for_each(|job| job.settle(Err(MvccError::OutcomeUnknown)));
+        waiting.into_iter().for_each(|job| job.settle(Ok(())));
     }
 
     /// Refuses new jobs; what waits is still done.

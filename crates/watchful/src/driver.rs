@@ -13,6 +13,7 @@ use watchful_revision::{Event, Revision};
 use watchful_sync::{Engine, EngineSettings, Item, Published, ReadRequest, StreamId, Work};
 
 use crate::Clock;
+use crate::failpoint::failpoint;
 use crate::feed::{Command, Feed, Intake};
 use crate::outbox::Outbox;
 use crate::patience::Patience;
@@ -53,7 +54,7 @@ impl Driver {
         }
     }
 
-    /// Runs until the feed is closed. Receivers then find their outboxes closed.
+    /// Runs until the feed is closed.
     pub(crate) fn run(mut self) {
         let patience = Patience::default();
         loop {
@@ -61,11 +62,12 @@ impl Driver {
             let idle = self.engine.is_idle();
             let intake = self.feed.wait(idle, sleep.filter(|_| !idle), &patience);
             let closed = intake.closed;
+            failpoint!("store::drive");
             self.take(intake);
             self.tick();
             self.work();
             if closed {
-                return self.outboxes.iter().flatten().for_each(|outbox| outbox.close());
+                return;
             }
         }
     }
@@ -208,6 +210,14 @@ impl Driver {
 
     fn outbox(&self, stream: StreamId) -> Option<Arc<Outbox>> {
         self.outboxes.get(stream.0 as usize)?.clone()
+    }
+}
+
+/// Receivers then find their outboxes closed, and nobody waits for what will not come: not even where this thread panicked.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.feed.close();
+        self.outboxes.iter().flatten().for_each(|outbox| outbox.close());
     }
 }
 

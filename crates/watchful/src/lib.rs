@@ -54,6 +54,8 @@
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
+mod failpoint;
+
 mod store;
 
 mod settings;

@@ -15,6 +15,7 @@ use watchful_revision::{Event, EventKind, RecordKind, Revision};
 use watchful_sync::{HistoryChunk, HistoryFailure, Matches, ReadRequest, ScanId, WantedRows};
 
 use crate::budget::Budget;
+use crate::failpoint::failpoint;
 use crate::feed::{Command, Feed};
 
 /// How long buffers are kept for reads to come.
@@ -62,6 +63,7 @@ impl Reader {
     }
 
     fn read(&self, request: &ReadRequest) -> Result<HistoryChunk, MvccError> {
+        failpoint!("store::read");
         let limits = HistoryLimits::default()
             .with_bytes_max(request.bytes_max)
             .with_revisions_max(request.revisions_max);
@@ -111,6 +113,13 @@ impl Reader {
         self.counts.reads.fetch_add(1, Ordering::Relaxed);
         self.counts.rows.fetch_add(rows, Ordering::Relaxed);
         self.counts.revisions.fetch_add(revisions, Ordering::Relaxed);
+    }
+}
+
+/// Nobody reads history any more: it is over for those who watch, also where this thread panicked.
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.feed.close();
     }
 }
 

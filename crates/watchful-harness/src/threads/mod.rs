@@ -14,10 +14,15 @@ use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use watchful::{Error, KeyRange, LeaseId, ManualClock, Store, StreamItem};
+use watchful::{
+    Error, KeyRange, LeaseId, ManualClock, Store, StreamItem, Update, WatchOptions, WatcherStanding,
+};
 use watchful_testkit::{Model, Op, RangeAnswer, SplitMix64, checkers};
 
-use crate::{Twin, check_budgets, check_nothing_is_left, narrow, rows_at, settings};
+use crate::{
+    PATIENCE, Twin, answered, check_budgets, check_nothing_is_left, eventually, everything, narrow, rows_at,
+    settings,
+};
 
 mod watchers;
 
@@ -129,10 +134,13 @@ pub fn run(seed: u64, rounds: u64, faults: Faults) -> Done {
         twin.reopen();
         readings.push(twin.current_revision());
         compacted = run_round(&mut twin, (&clock, faults), compacted, round, (&mut rng, &mut done));
+        if faults == Faults::None {
+            check_wakes(&mut twin);
+        }
         readings.push(twin.current_revision());
+        check_deaf(&mut twin);
     }
     checkers::revision_never_goes_back(readings).unwrap();
-    twin.close();
     let report = watchful::check(twin.path()).unwrap();
     assert!(report.is_ok(), "{:?}", report.problems);
     assert_eq!(report.current_revision, twin.model.current_revision());
@@ -194,6 +202,41 @@ fn run_round(
         done.backups += 1;
     }
     compacted
+}
+
+/// When nothing else happens, a commit alone brings its events to those who wait for them: no wake is lost.
+fn check_wakes(twin: &mut Twin) {
+    for write in 0..3 {
+        let current = twin.current_revision();
+        let mut watch = twin.watch(&WatchOptions::new(everything())).unwrap();
+        watch.ask_progress(current);
+        let update = watch.wait_next_for(PATIENCE).expect("progress was owed");
+        assert_eq!(update, Some(Ok(Update::Progress { revision: current })));
+        let written = twin.put("a/wake", write.to_string()).wait().unwrap();
+        twin.model.apply(&[Op::put("a/wake", write.to_string())]).unwrap();
+        let update = watch.wait_next_for(PATIENCE).expect("an event was owed, and nobody was woken");
+        let Some(Ok(Update::Events(batch))) = update else { panic!("{update:?}") };
+        assert_eq!(batch.last_revision(), written.revision);
+    }
+}
+
+/// Promise 19, counted by hand: a watch that never reads holds no more than its outbox, or one batch, when the store goes.
+/// Closes the store.
+fn check_deaf(twin: &mut Twin) {
+    let oldest = twin.compact_revision().max(1);
+    let mut deaf = twin.watch(&WatchOptions::new(everything()).start_at(oldest)).unwrap();
+    eventually("a deaf watch to be given all that fits", || {
+        let status = answered(deaf.status())?;
+        matches!(status.standing, WatcherStanding::Synced | WatcherStanding::Blocked).then_some(())
+    });
+    let bytes_max = twin.settings.outbox_bytes_max.max(2 * twin.settings.chunk_bytes_max);
+    twin.close();
+    let batches: Vec<_> = deaf
+        .updates()
+        .filter_map(|update| if let Ok(Update::Events(batch)) = update { Some(batch) } else { None })
+        .collect();
+    let bytes: usize = batches.iter().map(|batch| batch.charge_bytes()).sum();
+    assert!(batches.len() <= 1 || bytes <= bytes_max, "{bytes} bytes waited for a deaf watch");
 }
 
 /// The file is exchanged under everybody's feet, each time some more was written.

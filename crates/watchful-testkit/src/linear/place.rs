@@ -59,6 +59,13 @@ impl Places {
     fn put(&mut self, number: usize, calls: &[Call]) -> Result<(), NotLinear> {
         let Some(answer) = &calls[number].answer else { return Ok(()) };
         let revision = answer.revision;
+        // An empty store is at 1, and the first write takes 2.
+        if revision < 1 + u64::from(answer.has_changed()) {
+            return Err(NotLinear {
+                revision,
+                why: format!("{:?} was told a revision of nobody", calls[number]),
+            });
+        }
         self.last_revision = self.last_revision.max(revision);
         if !answer.has_changed() {
             self.reads.entry(revision).or_default().push(number);

@@ -47,19 +47,18 @@ struct State {
 
 impl Search<'_> {
     fn go_on(&mut self, state: &mut State, last_revision: u64) -> Result<(), NotLinear> {
-        // Reads of the revision that the model is at: none yet of it in the first turn, and after a turn back those of the
-        // revision that was guessed.
-        self.check_reads(state)?;
-        while state.model.current_revision() < last_revision {
+        loop {
+            self.check_events(state)?;
+            self.check_reads(state)?;
             let revision = state.model.current_revision() + 1;
+            if revision > last_revision {
+                return Ok(());
+            }
             match self.places.writes.get(&revision) {
                 Some(number) => self.write(state, *number)?,
                 None => self.guess(state, revision)?,
             }
-            self.check_events(state)?;
-            self.check_reads(state)?;
         }
-        Ok(())
     }
 
     /// The call takes the next revision, and was answered so.
