@@ -77,7 +77,9 @@ pub use config::{Config, ConfigError, Parsed};
 pub use counts::{Counter, Counts, Gauge};
 pub use etcd_snapshot::{EtcdSnapshot, EtcdSnapshotError, SnapshotStatus};
 pub use http::{Answer, Front, FrontLayer, router as http_router};
-pub use listen::{Conn, ListenError, ListenUrl, ListenUrlError, Listener, Peer, bind, incoming};
+pub use listen::{
+    Conn, ListenError, ListenUrl, ListenUrlError, Listener, Peer, bind, incoming, raise_descriptors,
+};
 pub use log::{LogError, LogFormat, LogLevel, LogOutput, LogSettings, init as init_log};
 pub use metrics::{Calls, Kind, Method, MethodId};
 pub use observe::{Answered, Answering, Observe, ObserveLayer, Received};

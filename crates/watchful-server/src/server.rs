@@ -139,6 +139,7 @@ impl Server {
             .http2_keepalive_interval(settings.keepalive.interval)
             .http2_keepalive_timeout(Some(settings.keepalive.timeout))
             .initial_connection_window_size(Some(CONNECTION_WINDOW_BYTES))
+            .http2_max_local_error_reset_streams(Some(BROKEN_STREAMS_MAX))
             .layer(FrontLayer::new(Arc::clone(&self.shared)))
             .add_routes(self.routes())
             .serve_with_incoming_shutdown(connections, async {
@@ -209,6 +210,10 @@ impl Server {
 
 /// What a connection may send before it hears that it was read: all its calls together.
 const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+
+/// How many of its calls a connection may break by what it sends before it is cut. Without this tonic takes away the limit
+/// that hyper has: each such call is begun, and leaves an answer behind that a client which does not read keeps in memory.
+const BROKEN_STREAMS_MAX: usize = 1024;
 
 impl Identity {
     /// The same store has the same identity, wherever it is opened.

@@ -7,14 +7,13 @@
 //!
 //! In this order and no other: commit, make visible, publish, acknowledge.
 
-use std::collections::VecDeque;
+mod line;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{self, Thread};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
 use watchful_mvcc::{Group, Mvcc, MvccError};
 
 use crate::compacted::CompactionWaits;
@@ -24,6 +23,10 @@ use crate::feed::Feed;
 use crate::promise::{Promise, Reply, promise};
 use crate::{Clock, Error};
 
+pub(crate) use line::{Caller, WriterTurn, wait_or_lead};
+
+use line::{InLine, Line};
+
 /// What a caller gets: its own answer or error, or the panic of its own closure.
 pub(crate) type Outcome<R, E> = Result<Result<R, E>, Panic>;
 
@@ -31,21 +34,12 @@ pub(crate) type Outcome<R, E> = Result<Result<R, E>, Panic>;
 pub(crate) type Panic = Box<dyn std::any::Any + Send>;
 
 /// One caller's part of a group.
-pub(crate) trait Job: Send {
+pub(crate) trait Job: InLine + Send {
     /// Works it out in the group.
     fn work_out(&mut self, group: &mut Group<'_>);
 
     /// The group was committed, or was not: answers the caller.
     fn settle(self: Box<Self>, committed: Result<(), MvccError>);
-
-    /// The blocking caller, who can lead.
-    fn caller(&self) -> Option<&Arc<Caller>>;
-}
-
-/// A thread that waits for its write, and may be asked to lead meanwhile.
-pub(crate) struct Caller {
-    thread: Thread,
-    leads: AtomicBool,
 }
 
 struct Work<F, R, E> {
@@ -98,25 +92,17 @@ where
         }
         self.promise.give(outcome);
     }
+}
 
+impl<F, R, E> InLine for Work<F, R, E> {
     fn caller(&self) -> Option<&Arc<Caller>> {
         self.caller.as_ref()
     }
 }
 
-impl Caller {
-    pub(crate) fn this_thread() -> Arc<Self> {
-        Arc::new(Self { thread: thread::current(), leads: AtomicBool::new(false) })
-    }
-
-    fn lead(&self) {
-        self.leads.store(true, Ordering::Release);
-        self.thread.unpark();
-    }
-
-    /// Whether the lead was passed here since this was last asked.
-    pub(crate) fn took_lead(&self) -> bool {
-        self.leads.swap(false, Ordering::Acquire)
+impl InLine for Box<dyn Job> {
+    fn caller(&self) -> Option<&Arc<Caller>> {
+        (**self).caller()
     }
 }
 
@@ -126,9 +112,7 @@ pub(crate) struct Committer {
     clock: Arc<dyn Clock>,
     group_max: usize,
     slice_rows: usize,
-    queue: Mutex<Queue>,
-    /// For the writer's thread.
-    signal: Condvar,
+    line: Line<Box<dyn Job>>,
     pub(crate) compacted: CompactionWaits,
     pub(crate) counts: CommitCounts,
 }
@@ -141,20 +125,6 @@ struct Ran {
     took: Duration,
 }
 
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Box<dyn Job>>,
-    /// Somebody leads, or has been asked to.
-    led: bool,
-    /// It is the writer's thread that was asked.
-    writer_leads: bool,
-    /// There may be chores for the writer's thread.
-    turned: bool,
-    /// How many must wait before the writer's thread, which gathers them, is to be told; 0 when it does not gather.
-    awaited: usize,
-    closed: bool,
-}
-
 /// How writes were grouped.
 #[derive(Debug, Default)]
 pub(crate) struct CommitCounts {
@@ -165,16 +135,6 @@ pub(crate) struct CommitCounts {
     pub(crate) microseconds: DistributionCounts,
 }
 
-/// What the writer's thread should do.
-pub(crate) enum WriterTurn {
-    Lead,
-    /// Nobody leads, and superseded records wait to be forgotten.
-    Compact,
-    /// The time has come for something, or the clock has jumped.
-    Chores,
-    Stop,
-}
-
 /// A group that is being led. A panic of ours in it must not leave anybody waiting for ever.
 struct Led<'c> {
     committer: &'c Committer,
@@ -183,7 +143,7 @@ struct Led<'c> {
 
 impl Drop for Led<'_> {
     fn drop(&mut self) {
-        if thread::panicking() {
+        if std::thread::panicking() {
             self.committer.give_up(std::mem::take(&mut self.jobs));
         }
     }
@@ -206,50 +166,24 @@ impl Committer {
         group_max: usize,
         slice_rows: usize,
     ) -> Self {
-        let (queue, signal, compacted) = (Mutex::default(), Condvar::new(), CompactionWaits::default());
-        let counts = CommitCounts::default();
-        Self { mvcc, feed, clock, group_max, slice_rows, queue, signal, compacted, counts }
+        let (line, compacted, counts) = Default::default();
+        Self { mvcc, feed, clock, group_max, slice_rows, line, compacted, counts }
     }
 
     /// Puts a job in line. Returns whether the caller is to lead; an async caller is never asked.
     pub(crate) fn enqueue(&self, job: Box<dyn Job>) -> bool {
-        let blocking = job.caller().is_some();
-        let mut queue = self.queue.lock();
-        if queue.closed {
-            drop(queue);
+        self.line.enqueue(job).unwrap_or_else(|job| {
             job.settle(Ok(()));
-            return false;
-        }
-        queue.waiting.push_back(job);
-        if std::mem::replace(&mut queue.led, true) {
-            if queue.waiting.len() == queue.awaited {
-                self.signal.notify_one();
-            }
-            return false;
-        }
-        if !blocking {
-            self.ask_writer(&mut queue);
-        }
-        blocking
-    }
-
-    fn ask_writer(&self, queue: &mut Queue) {
-        queue.writer_leads = true;
-        self.signal.notify_one();
+            false
+        })
     }
 
     /// Leads groups until `done`, then passes the lead on; or until nobody waits.
-    pub(crate) fn lead(&self, mut done: impl FnMut() -> bool) {
-        loop {
-            let jobs = self.next_group();
-            if jobs.is_empty() {
-                return;
-            }
+    pub(crate) fn lead(&self, done: &mut dyn FnMut() -> bool) {
+        let run = |jobs| {
             self.run(jobs);
-            if done() {
-                return self.pass_on();
-            }
-        }
+        };
+        self.line.lead(self.group_max, || self.mvcc.compaction_pending(), run, done);
     }
 
     /// Leads for tasks until nobody waits. The writer's thread does.
@@ -272,41 +206,15 @@ impl Committer {
     fn gather(&self, ran: Ran) {
         /// However slow the disk is.
         const GATHER_MAX: Duration = Duration::from_millis(1);
-        let mut queue = self.queue.lock();
-        let all = ran.callers.min(self.group_max);
-        if all < 2 || queue.waiting.len() >= all || queue.closed || queue.turned {
-            return;
-        }
-        queue.awaited = all;
-        self.signal.wait_for(&mut queue, (ran.took / 2).min(GATHER_MAX));
-        queue.awaited = 0;
+        self.line.gather(ran.callers.min(self.group_max), (ran.took / 2).min(GATHER_MAX));
     }
 
     fn next_group(&self) -> Vec<Box<dyn Job>> {
-        let mut queue = self.queue.lock();
-        let count = queue.waiting.len().min(self.group_max);
-        if count == 0 {
-            self.nobody_leads(&mut queue);
-        }
-        queue.waiting.drain(..count).collect()
+        self.line.next_group(self.group_max, || self.mvcc.compaction_pending())
     }
 
     fn pass_on(&self) {
-        let mut queue = self.queue.lock();
-        if queue.waiting.is_empty() {
-            return self.nobody_leads(&mut queue);
-        }
-        match queue.waiting.iter().find_map(|job| job.caller()) {
-            Some(caller) => caller.lead(),
-            None => self.ask_writer(&mut queue),
-        }
-    }
-
-    fn nobody_leads(&self, queue: &mut Queue) {
-        queue.led = false;
-        if queue.closed || self.mvcc.compaction_pending() {
-            self.signal.notify_one();
-        }
+        self.line.pass_on(|| self.mvcc.compaction_pending());
     }
 
     /// Works out and commits one group, and answers everybody in it.
@@ -318,7 +226,7 @@ impl Committer {
         self.compacted.tell(&self.mvcc, &committed);
         self.count(led.jobs.len() as u64);
         // Before anybody is answered: who has come back since then would be counted twice, and waited for in vain.
-        let callers = led.jobs.len() + self.queue.lock().waiting.len();
+        let callers = led.jobs.len() + self.line.waiting();
         failpoint!("store::acknowledge");
         for job in led.jobs.drain(..) {
             job.settle(committed.clone());
@@ -354,31 +262,7 @@ impl Committer {
 
     /// What the writer's thread is to do next; waits up to `sleep` for it. None sleeps until something comes.
     pub(crate) fn writer_turn(&self, sleep: Option<Duration>, may_compact: bool) -> WriterTurn {
-        let mut queue = self.queue.lock();
-        let mut slept = false;
-        loop {
-            // Before what was put in line after it: whoever turns a clock and then writes has turned it first.
-            if std::mem::take(&mut queue.turned) {
-                return WriterTurn::Chores;
-            }
-            if std::mem::take(&mut queue.writer_leads) {
-                return WriterTurn::Lead;
-            }
-            if queue.closed && queue.waiting.is_empty() && !queue.led {
-                return WriterTurn::Stop;
-            }
-            if may_compact && !queue.led && !queue.closed && self.mvcc.compaction_pending() {
-                queue.led = true;
-                return WriterTurn::Compact;
-            }
-            if slept {
-                return WriterTurn::Chores;
-            }
-            match sleep {
-                Some(sleep) => slept = self.signal.wait_for(&mut queue, sleep).timed_out(),
-                None => self.signal.wait(&mut queue),
-            }
-        }
+        self.line.writer_turn(sleep, || may_compact && self.mvcc.compaction_pending())
     }
 
     /// Forgets a slice of superseded records in a commit of its own. The writer's thread leads meanwhile.
@@ -404,30 +288,22 @@ impl Committer {
 
     /// Wakes the writer's thread to look for chores.
     pub(crate) fn turn(&self) {
-        self.queue.lock().turned = true;
-        self.signal.notify_one();
+        self.line.turn();
     }
 
     /// This store's own code has panicked in a group. What became of the group nobody knows, and nobody can go on.
     fn give_up(&self, jobs: Vec<Box<dyn Job>>) {
         LEADS.set(false);
         self.compacted.close();
-        let waiting = {
-            let mut queue = self.queue.lock();
-            queue.closed = true;
-            queue.led = false;
-            self.signal.notify_one();
-            std::mem::take(&mut queue.waiting)
-        };
+        let waiting = self.line.give_up();
         jobs.into_iter().for_each(|job| job.settle(Err(MvccError::OutcomeUnknown)));
         waiting.into_iter().for_each(|job| job.settle(Ok(())));
     }
 
     /// Refuses new jobs; what waits is still done.
     pub(crate) fn close(&self) {
-        self.queue.lock().closed = true;
+        self.line.close();
         self.compacted.close();
-        self.signal.notify_one();
     }
 
     pub(crate) fn mvcc(&self) -> &Mvcc {

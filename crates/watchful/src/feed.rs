@@ -8,10 +8,8 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
 use watchful_mvcc::CommittedBatch;
 use watchful_sync::{Gauges, HistoryChunk, HistoryFailure, WatchId, WatchSpec, WatcherStatus};
 
@@ -19,6 +17,8 @@ use crate::Error;
 use crate::outbox::Outbox;
 use crate::patience::Patience;
 use crate::promise::Promise;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Condvar, Mutex};
 
 /// What somebody wants of the driver.
 pub(crate) enum Command {

@@ -110,6 +110,11 @@ mod budget;
 
 mod promise;
 
+mod sync;
+
+#[cfg(all(test, loom))]
+mod loom_models;
+
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use copies::{CheckReport, check, restore};
 pub use distribution::Distribution;

@@ -8,8 +8,9 @@ use std::collections::VecDeque;
 use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 
-use parking_lot::Mutex;
 use watchful_sync::{Item, StreamId};
+
+use crate::sync::Mutex;
 
 #[derive(Debug)]
 pub(crate) struct Outbox {

@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use watchful_mvcc::Group;
 
 use crate::Error;
-use crate::commit::{Caller, Committer, Outcome, Settled, is_leading, job};
-use crate::promise::{Reply, block_on};
+use crate::commit::{Caller, Committer, Outcome, Settled, is_leading, job, wait_or_lead};
+use crate::promise::Reply;
 
 /// A write that happens once it is awaited, or waited for.
 ///
@@ -76,31 +76,9 @@ impl<T: Send + 'static, E: From<Error> + Send + 'static> Write<T, E> {
             return Err(Error::InsideTransaction.into());
         }
         let caller = Caller::this_thread();
-        let Started { mut reply, leads } = start(Some(Arc::clone(&caller)));
-        let mut early = None;
-        if leads {
-            committer.lead(|| settled(&reply, &mut early));
-        }
-        if let Some(outcome) = early {
-            return answer(Some(outcome));
-        }
-        answer(block_on(|cx| {
-            let polled = Pin::new(&mut reply).poll(cx);
-            if polled.is_pending() && caller.took_lead() {
-                let mut early = None;
-                committer.lead(|| settled(&reply, &mut early));
-                return early
-                    .map_or_else(|| Pin::new(&mut reply).poll(cx), |outcome| Poll::Ready(Some(outcome)));
-            }
-            polled
-        }))
+        let Started { reply, leads } = start(Some(Arc::clone(&caller)));
+        answer(wait_or_lead(&caller, leads, reply, |done| committer.lead(done)))
     }
-}
-
-/// Whether the leader's own write is done; its outcome is taken out.
-fn settled<T, E>(reply: &Reply<Outcome<T, E>>, outcome: &mut Option<Outcome<T, E>>) -> bool {
-    *outcome = reply.take();
-    outcome.is_some()
 }
 
 fn answer<T, E: From<Error>>(outcome: Option<Outcome<T, E>>) -> Result<T, E> {

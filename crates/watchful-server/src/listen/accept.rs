@@ -1,5 +1,6 @@
-//! Accepting: a task that takes connections in, shakes hands beside, and never ends by an error.
+//! Accepting: a task that takes connections in, shakes hands and hears their first words beside, and never ends by an error.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,21 +9,25 @@ use std::time::Duration;
 use futures_core::Stream;
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::either::Either;
 
 use super::bind::{Listener, Socket, SocketFile};
-use super::conn::{Conn, Peer, Plain};
+use super::conn::{Conn, Hello, Peer, Plain};
+use super::first_words::first_words;
+use super::places::{Place, Places};
 use crate::counts::Counts;
 use crate::tls::Tls;
 
 /// How many connections may wait for the server to take them. Beyond it, they wait in the system's own queue.
 const WAITING_MAX: usize = 64;
 
-/// How many handshakes may be under way. Each costs some ten kilobytes, and all the time it takes is the client's.
+/// How many connections may be on their way in: shaking hands, or without a first word. Each costs some ten kilobytes, and
+/// all the time it takes is the client's. One more, and the oldest is cut: whoever means it is long through.
 const HANDSHAKES_MAX: usize = 1024;
 
-/// How long a client may take to shake hands.
+/// How long a client may take to shake hands and to say its first words.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to wait before accepting again, when the process has no descriptors left, say.
@@ -93,7 +98,12 @@ struct Accepting {
     tls: Option<Arc<Tls>>,
     counts: Arc<Counts>,
     sender: mpsc::Sender<io::Result<Conn>>,
+    places: Places,
+    /// It was said that there is no place left.
+    is_full: bool,
     handshakes: JoinSet<()>,
+    /// The same, from the oldest on; some of them may be over.
+    oldest: VecDeque<AbortHandle>,
 }
 
 impl Accepting {
@@ -112,20 +122,21 @@ impl Accepting {
             (false, _) => None,
         };
         let source = Source::of(listener)?;
-        Ok(Self { source, url, tls, counts, sender, handshakes: JoinSet::new() })
+        let (places, handshakes, oldest) = (Places::of_this_process(), JoinSet::new(), VecDeque::new());
+        Ok(Self { source, url, tls, counts, sender, places, is_full: false, handshakes, oldest })
     }
 
     async fn run(&mut self) {
         let mut pause = PAUSE_MIN;
         loop {
-            let has_room = self.handshakes.len() < HANDSHAKES_MAX;
             tokio::select! {
                 () = self.sender.closed() => return,
                 Some(_) = self.handshakes.join_next() => {}
-                accepted = self.source.accept(), if has_room => match accepted {
+                accepted = self.source.accept() => match accepted {
                     Ok((io, address)) => {
                         pause = PAUSE_MIN;
-                        self.take(io, address).await;
+                        let Some(place) = self.place().await else { return };
+                        self.take(io, address, place);
                     }
                     Err(error) if is_the_clients(&error) => {}
                     Err(error) => pause = self.wait_out(&error, pause).await,
@@ -134,19 +145,52 @@ impl Accepting {
         }
     }
 
-    async fn take(&mut self, io: Plain, address: Option<SocketAddr>) {
-        let counts = Arc::clone(&self.counts);
-        match self.tls.clone() {
-            None => drop(self.sender.send(Ok(Conn::plain(io, address, counts))).await),
-            Some(tls) => {
-                let sender = self.sender.clone();
-                self.handshakes.spawn(async move {
-                    if let Some(conn) = shake_hands(&tls, io, address, counts).await {
-                        drop(sender.send(Ok(conn)).await);
-                    }
-                });
+    /// A place for one more. Whoever has been on the way in for the longest makes room; where everybody is in, it waits, and
+    /// further ones wait in the system's queue. None once nobody takes connections any more.
+    async fn place(&mut self) -> Option<Place> {
+        while self.handshakes.len() >= HANDSHAKES_MAX {
+            self.cut_oldest().await;
+        }
+        loop {
+            if let Some(place) = self.places.free() {
+                self.is_full = false;
+                return Some(place);
+            }
+            if self.handshakes.is_empty() {
+                break;
+            }
+            self.cut_oldest().await;
+        }
+        if !std::mem::replace(&mut self.is_full, true) {
+            tracing::warn!(url = self.url, "there are as many connections as descriptors allow; others wait");
+        }
+        tokio::select! {
+            () = self.sender.closed() => None,
+            place = self.places.wait() => Some(place),
+        }
+    }
+
+    async fn cut_oldest(&mut self) {
+        while let Some(oldest) = self.oldest.pop_front() {
+            if !oldest.is_finished() {
+                oldest.abort();
+                self.counts.connections_failed.add(1);
+                break;
             }
         }
+        self.handshakes.join_next().await;
+    }
+
+    fn take(&mut self, io: Plain, address: Option<SocketAddr>, place: Place) {
+        if self.oldest.len() >= 2 * HANDSHAKES_MAX {
+            self.oldest.retain(|handshake| !handshake.is_finished());
+        }
+        let (tls, counts, sender) = (self.tls.clone(), Arc::clone(&self.counts), self.sender.clone());
+        self.oldest.push_back(self.handshakes.spawn(async move {
+            if let Some(conn) = come_in(tls, io, address, place, counts).await {
+                drop(sender.send(Ok(conn)).await);
+            }
+        }));
     }
 
     async fn wait_out(&self, error: &io::Error, pause: Duration) -> Duration {
@@ -165,18 +209,39 @@ fn is_the_clients(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-async fn shake_hands(tls: &Tls, io: Plain, address: Option<SocketAddr>, counts: Arc<Counts>) -> Option<Conn> {
-    let failure = match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(io)).await {
-        Ok(Ok((stream, common_name))) => {
-            return Some(Conn::tls(stream, Peer { address, common_name }, counts));
-        }
+/// The connection once it is clear that somebody is there. None where nobody is, or whoever it is does not get that far.
+async fn come_in(
+    tls: Option<Arc<Tls>>,
+    io: Plain,
+    address: Option<SocketAddr>,
+    place: Place,
+    counts: Arc<Counts>,
+) -> Option<Conn> {
+    let hello = tokio::time::timeout(HANDSHAKE_TIMEOUT, hello(tls.as_deref(), io, address));
+    let failure = match hello.await {
+        // Those that are opened to see whether anybody listens.
+        Ok(Ok(hello)) if hello.said.is_empty() => return None,
+        Ok(Ok(hello)) => return Some(Conn::new(hello, place, counts)),
         Ok(Err(error)) => failure(&error),
         Err(_) => format!("it took more than {} s", HANDSHAKE_TIMEOUT.as_secs()),
     };
     counts.connections_failed.add(1);
     let peer = address.map(|address| address.to_string());
-    tracing::warn!(peer, failure, "a TLS handshake failed");
+    match tls {
+        Some(_) => tracing::warn!(peer, failure, "a TLS handshake failed"),
+        None => tracing::debug!(peer, failure, "a connection did not get to its first word"),
+    }
     None
+}
+
+async fn hello(tls: Option<&Tls>, mut io: Plain, address: Option<SocketAddr>) -> io::Result<Hello> {
+    let Some(tls) = tls else {
+        let said = first_words(&mut io).await?;
+        return Ok(Hello { io: Either::Left(io), peer: Peer { address, common_name: None }, said });
+    };
+    let (mut io, common_name) = tls.accept(io).await?;
+    let said = first_words(&mut io).await?;
+    Ok(Hello { io: Either::Right(Box::new(io)), peer: Peer { address, common_name }, said })
 }
 
 /// What rustls says, or what it means where it says it in the words of the protocol.

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
@@ -13,14 +14,25 @@ use tokio_util::either::Either;
 use tonic::transport::server::Connected;
 
 use super::joined::Joined;
+use super::places::Place;
 use crate::counts::Counts;
 
 /// A connection that was accepted and, where the address asks for it, shook hands.
 #[derive(Debug)]
 pub struct Conn {
+    /// What it said first, as far as that has not been read again.
+    said: Bytes,
     io: Joined<Io>,
     peer: Peer,
     _counted: Counted,
+    _place: Place,
+}
+
+/// A connection that has said its first words.
+pub(super) struct Hello {
+    pub(super) io: Io,
+    pub(super) peer: Peer,
+    pub(super) said: Bytes,
 }
 
 /// Who is at the other end. In every request's extensions.
@@ -34,7 +46,7 @@ pub struct Peer {
 }
 
 /// A connection, plain or encrypted.
-type Io = Either<Plain, Box<TlsStream<Plain>>>;
+pub(super) type Io = Either<Plain, Box<TlsStream<Plain>>>;
 
 /// A connection before any encryption.
 pub(super) type Plain = Either<TcpStream, UnixStream>;
@@ -44,17 +56,10 @@ pub(super) type Plain = Either<TcpStream, UnixStream>;
 struct Counted(Arc<Counts>);
 
 impl Conn {
-    pub(super) fn plain(io: Plain, address: Option<SocketAddr>, counts: Arc<Counts>) -> Self {
-        Self::new(Either::Left(io), Peer { address, common_name: None }, counts)
-    }
-
-    pub(super) fn tls(io: TlsStream<Plain>, peer: Peer, counts: Arc<Counts>) -> Self {
-        Self::new(Either::Right(Box::new(io)), peer, counts)
-    }
-
-    fn new(io: Io, peer: Peer, counts: Arc<Counts>) -> Self {
+    pub(super) fn new(hello: Hello, place: Place, counts: Arc<Counts>) -> Self {
+        let Hello { io, peer, said } = hello;
         counts.connections.add(1);
-        Self { io: Joined::new(io), peer, _counted: Counted(counts) }
+        Self { said, io: Joined::new(io), peer, _counted: Counted(counts), _place: place }
     }
 
     /// Who is at the other end.
@@ -80,7 +85,13 @@ impl Connected for Conn {
 
 impl AsyncRead for Conn {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_read(cx, buf)
+        let conn = self.get_mut();
+        if conn.said.is_empty() {
+            return Pin::new(&mut conn.io).poll_read(cx, buf);
+        }
+        let len = conn.said.len().min(buf.remaining());
+        buf.put_slice(&conn.said.split_to(len));
+        Poll::Ready(Ok(()))
     }
 }
 

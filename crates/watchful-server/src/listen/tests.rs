@@ -129,10 +129,10 @@ async fn connections_come_in_and_are_counted() {
     let (address, counts) = (listener.address().unwrap(), Arc::new(Counts::default()));
     let mut incoming = incoming(listener, None, Arc::clone(&counts));
     let mut client = TcpStream::connect(address).await.unwrap();
+    client.write_all(b"ping").await.unwrap();
     let mut conn = soon(incoming.next()).await.unwrap().unwrap();
     assert_eq!(conn.connect_info().address, Some(client.local_addr().unwrap()));
     assert_eq!((conn.peer().common_name.clone(), counts.connections.get()), (None, 1));
-    client.write_all(b"ping").await.unwrap();
     let mut heard = [0; 4];
     soon(conn.read_exact(&mut heard)).await.unwrap();
     conn.write_all(b"pong").await.unwrap();
@@ -176,4 +176,47 @@ async fn nothing_is_served_in_the_clear_where_tls_was_asked_for() {
     let mut incoming = incoming(listener, None, Arc::default());
     assert_eq!(soon(incoming.next()).await.unwrap().unwrap_err().to_string(), expected);
     assert!(soon(incoming.next()).await.is_none());
+}
+
+/// Whoever connected and said nothing, or stopped in the middle of the first words, was never let go: each took a
+/// descriptor and some memory for as long as it liked. With TLS a thousand of them kept everybody else from shaking hands.
+/// (This takes as long as the server waits: ten seconds.)
+#[tokio::test]
+async fn who_does_not_get_to_the_first_word_is_let_go() {
+    let listener = bind(&[url("http://127.0.0.1:0")]).unwrap().remove(0);
+    let (address, counts) = (listener.address().unwrap(), Arc::new(Counts::default()));
+    let mut incoming = incoming(listener, None, Arc::clone(&counts));
+    let (mut silent, mut slow) =
+        (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
+    slow.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
+    let gone = async {
+        assert_eq!(silent.read(&mut [0]).await.unwrap(), 0);
+        // What it said was not read to the end, so it may as well be a reset.
+        assert!(slow.read(&mut [0]).await.map_or(true, |read| read == 0));
+    };
+    tokio::select! {
+        () = soon(gone) => {}
+        _ = incoming.next() => panic!("nobody said anything"),
+    }
+    assert_eq!((counts.connections.get(), counts.connections_failed.get()), (0, 2));
+}
+
+/// More connections than may be on their way in, none of which says anything: the next one that does is served all the same.
+#[tokio::test]
+async fn a_crowd_that_says_nothing_keeps_nobody_out() {
+    const SILENT: usize = 1_100;
+    let listener = bind(&[url("http://127.0.0.1:0")]).unwrap().remove(0);
+    let (address, counts) = (listener.address().unwrap(), Arc::new(Counts::default()));
+    let mut incoming = incoming(listener, None, Arc::clone(&counts));
+    let mut silent = Vec::new();
+    for _ in 0..SILENT {
+        silent.push(soon(TcpStream::connect(address)).await.unwrap());
+    }
+    let mut client = soon(TcpStream::connect(address)).await.unwrap();
+    client.write_all(b"ping").await.unwrap();
+    let mut conn = soon(incoming.next()).await.unwrap().unwrap();
+    let mut heard = [0; 4];
+    soon(conn.read_exact(&mut heard)).await.unwrap();
+    assert_eq!(&heard, b"ping");
+    assert!(counts.connections_failed.get() > 0, "the oldest of them were cut");
 }

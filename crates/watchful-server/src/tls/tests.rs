@@ -228,6 +228,23 @@ async fn clients_that_say_nothing_hold_up_nobody() {
     server.refused(100).await;
 }
 
+/// No connection was accepted while a thousand handshakes were under way, and each may take ten seconds: whoever opened as
+/// many again and again kept everybody out.
+#[tokio::test]
+async fn more_clients_that_say_nothing_than_may_shake_hands_hold_up_nobody() {
+    let authority = Authority::new();
+    authority.sign("server", "server", &["localhost"], 1);
+    let mut server = Server::start(authority.settings());
+    let mut silent = Vec::new();
+    for _ in 0..1_100 {
+        silent.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    let began = std::time::Instant::now();
+    let (_, _conn) = server.talk(&Client::new(&authority.path("ca.pem"), None)).await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5), "it waited until the others' time was over");
+    assert!(server.counts.connections_failed.get() > 0, "the oldest of them were cut");
+}
+
 #[tokio::test]
 async fn a_client_needs_its_certificate_and_is_known_by_it() {
     let (authority, stranger) = (Authority::new(), Authority::new());

@@ -33,7 +33,7 @@ fn who_is_back_before_all_are_answered_is_one_caller() {
     (0..5).for_each(|_| put_again(&committer, 3));
     for _ in 0..3 {
         let ran = committer.run(committer.next_group());
-        assert_eq!((ran.callers, committer.queue.lock().waiting.len()), (5, 5));
+        assert_eq!((ran.callers, committer.line.waiting()), (5, 5));
     }
     assert_eq!(committer.counts.transactions.load(Ordering::Relaxed), 15);
 }

@@ -15,7 +15,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use watchful_server::{
-    Certificate, Config, Listener, Parsed, Server, Tls, TlsSettings, bind, incoming, init_log, ready,
+    Certificate, Config, Listener, Parsed, Server, Tls, TlsSettings, bind, incoming, init_log,
+    raise_descriptors, ready,
 };
 
 use crate::failure::deepest;
@@ -40,6 +41,7 @@ fn start(flags: &[OsString]) -> Outcome {
     match Config::parse(flags.iter().cloned(), std::env::vars_os())? {
         Parsed::Serve(config) => {
             init_log(&config.log)?;
+            raise_descriptors();
             config.notices.iter().for_each(|notice| tracing::warn!("{notice}"));
             let runtime = tokio::runtime::Runtime::new()?;
             let outcome = runtime.block_on(run(*config));
