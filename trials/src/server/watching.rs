@@ -126,7 +126,7 @@ fn observation(answer: WatchResponse) -> Outcome<Observation> {
     if answer.canceled {
         return Err(format!("the watch was cancelled: {}", answer.cancel_reason).into());
     }
-    let revision = words::revision_of(answer.header.clone());
+    let revision = words::revision_of(answer.header);
     let mut events: Vec<Event> = Vec::new();
     for event in answer.events.into_list() {
         // The answer does not tell the place in the transaction; a watch of everything can count.
