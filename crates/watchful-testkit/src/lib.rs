@@ -16,6 +16,7 @@
 //! - [`script`] is a small text form for tests: `put a 1`, `txn { put a 1; del b }`, `compact 5`.
 //! - [`strategies`] makes keys, ranges, transactions and whole scripts for property tests, over a tiny alphabet so
 //!   that keys collide.
+//! - [`RangeList`] is key ranges and whose they are, as a plain list.
 //! - [`SplitMix64`] makes the same random numbers again from a seed.
 //!
 //! # Invariants
@@ -59,6 +60,8 @@ pub mod script;
 
 pub mod strategies;
 
+mod range_list;
+
 mod rng;
 
 pub use history::{Batch, Filters, Observation, Observed, Policy, WatchSpec};
@@ -66,5 +69,6 @@ pub use model::{
     Applied, ApplyError, Compare, CompareTarget, Comparison, LeaseError, Model, ModelEvent, Op, OpResult,
     Order, RangeAnswer, RangeOptions, ReadError, Row, SortTarget, Txn,
 };
+pub use range_list::RangeList;
 pub use rng::SplitMix64;
 pub use violation::{Promise, Violation};

@@ -39,6 +39,8 @@ pub(crate) const ARROWS: &[Arrow] = &[
         &["heed"],
     ),
     Arrow::new("watchful-testkit", &["watchful-revision"], PURE),
+    Arrow::new("watchful-sync-world", &["watchful-revision", "watchful-sync", "watchful-testkit"], PURE),
+    Arrow::new("watchful-mvcc-twin", &["watchful-mvcc", "watchful-revision", "watchful-testkit"], PURE),
     Arrow::new("watchful-differential", &["watchful-wire"], &["heed"]),
     // Its LMDB is heed's own, with nothing of ours between: it is what ours is held against.
     Arrow::new("watchful-peers", &[], &["tonic"]),
@@ -53,6 +55,13 @@ const PURE: &[&str] = &["heed", "tokio", "tonic"];
 /// The crate that anyone's tests and examples may use.
 const TESTKIT: &str = "watchful-testkit";
 
+/// What a crate's own tests may use besides: it stands apart because more than they try that crate with it.
+const TRIED_WITH: &[(&str, &str)] = &[
+    ("watchful-mvcc", "watchful-mvcc-twin"),
+    ("watchful-sync", "watchful-sync-world"),
+    ("watchful", "watchful-mvcc-twin"),
+];
+
 impl Arrow {
     const fn new(
         name: &'static str,
@@ -66,9 +75,15 @@ impl Arrow {
         match &self.may_use {
             Allowed::Anything => true,
             Allowed::Only(names) => {
-                names.contains(&dependency.name.as_str()) || (dependency.dev && dependency.name == TESTKIT)
+                names.contains(&dependency.name.as_str())
+                    || (dependency.dev && self.is_tried_with(dependency))
             }
         }
+    }
+
+    fn is_tried_with(&self, dependency: &Dependency) -> bool {
+        let name = dependency.name.as_str();
+        name == TESTKIT || TRIED_WITH.contains(&(self.name, name))
     }
 }
 
@@ -188,6 +203,18 @@ mod tests {
         let manifest = "[package]\nname = \"watchful\"\n[dependencies]\nwatchful-testkit.workspace = true\n";
         let expected = ["crates/watchful/Cargo.toml:4: watchful must not use watchful-testkit"];
         check("crates/watchful/Cargo.toml", manifest, &expected);
+    }
+
+    #[test]
+    fn a_crates_world_is_for_its_own_tests() {
+        let manifest = |name: &str| {
+            format!(
+                "[package]\nname = \"{name}\"\n[dev-dependencies]\nwatchful-sync-world.workspace = true\n"
+            )
+        };
+        check("crates/watchful-sync/Cargo.toml", &manifest("watchful-sync"), &[]);
+        let expected = ["crates/watchful-mvcc/Cargo.toml:4: watchful-mvcc must not use watchful-sync-world"];
+        check("crates/watchful-mvcc/Cargo.toml", &manifest("watchful-mvcc"), &expected);
     }
 
     #[test]

@@ -11,8 +11,14 @@ use super::Finding;
 use super::tree::Tree;
 
 /// Crates that neither read a clock, nor start or stop a thread, nor touch a file.
-const PURE: &[&str] =
-    &["watchful-revision", "watchful-watcher-index", "watchful-sync", "watchful-wire", "watchful-testkit"];
+const PURE: &[&str] = &[
+    "watchful-revision",
+    "watchful-watcher-index",
+    "watchful-sync",
+    "watchful-sync-world",
+    "watchful-wire",
+    "watchful-testkit",
+];
 
 /// Crates that work through files of a crate below, and otherwise as a pure one.
 const NO_CLOCK_NO_THREAD: &[&str] = &["watchful-mvcc"];

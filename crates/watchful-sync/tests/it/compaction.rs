@@ -4,7 +4,7 @@ use watchful_revision::KeyRange;
 use watchful_sync::{StreamId, WatchSpec};
 use watchful_testkit::Op;
 
-use crate::world::{World, pick};
+use watchful_sync_world::{World, pick};
 
 const ROOMY: usize = 1 << 20;
 

@@ -4,7 +4,7 @@ use watchful_revision::KeyRange;
 use watchful_sync::{WatchSpec, WatcherStanding};
 use watchful_testkit::{Op, checkers};
 
-use crate::world::{World, pick};
+use watchful_sync_world::{World, pick};
 
 const ROOMY: usize = 1 << 20;
 
@@ -257,6 +257,8 @@ fn etcd_16839_21355_congestion_costs_bounded_memory() {
         }
     }
     let control_bytes = 4 * 5 * watchful_sync::Item::CONTROL_BYTES;
-    assert!(world.engine.gauges().queued_bytes <= 4 * 2 * crate::world::CHUNK_BYTES_MAX + control_bytes);
+    assert!(
+        world.engine.gauges().queued_bytes <= 4 * 2 * watchful_sync_world::CHUNK_BYTES_MAX + control_bytes
+    );
     world.check_end();
 }

@@ -4,7 +4,7 @@ use watchful_revision::KeyRange;
 use watchful_sync::{LagPolicy, WatchSpec, WatcherStanding};
 use watchful_testkit::Op;
 
-use crate::world::{CHUNK_BYTES_MAX, World, pick};
+use watchful_sync_world::{CHUNK_BYTES_MAX, World, pick};
 
 fn all(start_revision: u64) -> WatchSpec {
     WatchSpec::new(KeyRange::everything(), start_revision)

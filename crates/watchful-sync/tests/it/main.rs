@@ -3,12 +3,6 @@
 #![allow(unreachable_pub, reason = "one binary, nothing is public")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
-mod reader;
-
-mod receiver;
-
-mod world;
-
 mod schedules;
 
 mod hand_over;

@@ -3,7 +3,7 @@
 use watchful_revision::KeyRange;
 use watchful_sync::WatchSpec;
 
-use crate::world::{World, pick};
+use watchful_sync_world::{World, pick};
 
 const ROOMY: usize = 1 << 20;
 

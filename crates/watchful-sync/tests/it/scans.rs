@@ -11,7 +11,7 @@ use watchful_sync::{
 };
 use watchful_testkit::SplitMix64;
 
-use crate::world::World;
+use watchful_sync_world::World;
 
 /// Every revision is one put of `k`.
 fn event(main: u64) -> Event {

@@ -1,54 +1,15 @@
 //! Arbitrary interleavings of everything that can happen around the engine, checked against the model.
 
-use std::fmt;
-
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::FileFailurePersistence;
 use watchful_revision::KeyRange;
-use watchful_sync::{EventFilter, KeyRanges, LagPolicy, StreamId, WatchSpec};
+use watchful_sync::{EventFilter, KeyRanges, LagPolicy, WatchSpec};
+use watchful_sync_world::{CHUNK_BYTES_MAX, Fate, Schedule, Start, Step};
 use watchful_testkit::Op;
 
-use crate::world::{CHUNK_BYTES_MAX, World};
-
 const KEYS: [&str; 5] = ["a", "ab", "b", "ba", "c"];
-
-#[derive(Clone, Debug)]
-enum Step {
-    Commit { ops: Vec<Op>, fate: Fate },
-    Feed { batches: usize },
-    DropQueue,
-    TellPublished,
-    Compact { back: u64, told: bool },
-    TellCompacted,
-    Attach { outbox_bytes_max: usize },
-    Detach { stream: usize },
-    Watch { stream: usize, id: i64, spec: WatchSpec, start: Start },
-    Cancel { stream: usize, id: i64 },
-    Receive { stream: usize, items: usize },
-    Report { stream: usize },
-    ReadSome { read: usize, rows: usize },
-    Answer { read: usize },
-    AskProgress { stream: usize, ahead: u64 },
-    Tick,
-    Damage { back: u64 },
-    Turn,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Fate {
-    Queued,
-    Fed,
-    Dropped,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Start {
-    Back(u64),
-    AtCompact(i64),
-    Ahead(u64),
-}
 
 fn keys() -> impl Strategy<Value = &'static str> {
     select(&KEYS[..])
@@ -141,19 +102,6 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Steps, and whether the engine has a turn after each.
-#[derive(Clone)]
-struct Schedule(Vec<(Step, bool)>);
-
-/// One step a line.
-impl fmt::Debug for Schedule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .iter()
-            .try_for_each(|(step, turn)| write!(f, "\n{step:?}{}", if *turn { "" } else { ", and no turn" }))
-    }
-}
-
 fn schedule() -> impl Strategy<Value = Schedule> {
     vec((step(), proptest::bool::weighted(0.8)), 1..90).prop_map(Schedule)
 }
@@ -165,103 +113,6 @@ fn schedule_with_damage() -> impl Strategy<Value = Schedule> {
         schedule.0.insert(at.index(schedule.0.len() + 1), damage);
         schedule
     })
-}
-
-fn stream_at(world: &World, at: usize) -> Option<StreamId> {
-    let attached = world.attached();
-    (!attached.is_empty()).then(|| attached[at % attached.len()])
-}
-
-fn run(Schedule(steps): Schedule) {
-    let mut world = World::new();
-    world.attach(0);
-    world.attach(3 * CHUNK_BYTES_MAX);
-    for (step, turn) in steps {
-        take(&mut world, step);
-        if turn {
-            world.turn();
-        }
-    }
-    world.settle();
-    // Bring in those who wait for the future.
-    for _ in 0..6 {
-        world.put("a b");
-    }
-    world.check_end();
-}
-
-fn take(world: &mut World, step: Step) {
-    match step {
-        Step::Commit { ops, fate } => commit_one(world, &ops, fate),
-        Step::Feed { batches } => (0..batches).for_each(|_| _ = world.feed()),
-        Step::DropQueue => world.drop_queue(),
-        Step::TellPublished => world.tell_published(),
-        Step::Compact { back, told } => {
-            world.compact_untold(world.model.current_revision().saturating_sub(back));
-            if told {
-                world.tell_compacted();
-            }
-        }
-        Step::TellCompacted => world.tell_compacted(),
-        Step::Attach { outbox_bytes_max } => _ = world.attach(outbox_bytes_max),
-        Step::ReadSome { read, rows } if !world.reads.is_empty() => {
-            let at = read % world.reads.len();
-            world.reads[at].go_on(rows, &world.model, world.damaged);
-        }
-        Step::Answer { read } if !world.reads.is_empty() => world.answer_at(read % world.reads.len()),
-        Step::ReadSome { .. } | Step::Answer { .. } | Step::Turn => {}
-        Step::Tick => world.engine.progress_tick(),
-        Step::Damage { back } => {
-            world.damaged = Some(world.model.current_revision().saturating_sub(back).max(2));
-        }
-        Step::Detach { stream }
-        | Step::Watch { stream, .. }
-        | Step::Cancel { stream, .. }
-        | Step::Receive { stream, .. }
-        | Step::Report { stream }
-        | Step::AskProgress { stream, .. } => {
-            if let Some(stream) = stream_at(world, stream) {
-                take_on(world, stream, step);
-            }
-        }
-    }
-}
-
-fn commit_one(world: &mut World, ops: &[Op], fate: Fate) {
-    if world.commit(ops).is_none() {
-        return;
-    }
-    match fate {
-        Fate::Queued => {}
-        Fate::Fed => while world.feed() {},
-        Fate::Dropped => world.drop_queue(),
-    }
-}
-
-fn take_on(world: &mut World, stream: StreamId, step: Step) {
-    match step {
-        Step::Detach { .. } => world.detach(stream),
-        Step::Watch { id, mut spec, start, .. } => {
-            spec.start_revision = resolve(world, start);
-            world.watch_quietly(stream, id, spec);
-        }
-        Step::Cancel { id, .. } => world.engine.cancel(stream, id),
-        Step::Receive { items, .. } => world.receive(stream, items),
-        Step::Report { .. } => world.report(stream),
-        Step::AskProgress { ahead, .. } => {
-            world.ask_progress_quietly(stream, world.model.current_revision() + ahead);
-        }
-        other => panic!("{other:?} is not about a stream"),
-    }
-}
-
-fn resolve(world: &World, start: Start) -> u64 {
-    let current_revision = world.model.current_revision();
-    match start {
-        Start::Back(back) => current_revision.saturating_sub(back).max(1),
-        Start::AtCompact(by) => world.model.compact_revision().saturating_add_signed(by).max(1),
-        Start::Ahead(ahead) => current_revision + ahead,
-    }
 }
 
 /// As many cases as given here, or as `PROPTEST_CASES` says.
@@ -282,7 +133,7 @@ proptest! {
 
     #[test]
     fn every_promise_holds_in_every_schedule(schedule in schedule()) {
-        run(schedule);
+        schedule.run();
     }
 }
 
@@ -291,6 +142,6 @@ proptest! {
 
     #[test]
     fn damage_ends_only_those_who_are_owed_it(schedule in schedule_with_damage()) {
-        run(schedule);
+        schedule.run();
     }
 }

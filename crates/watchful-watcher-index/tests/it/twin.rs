@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use watchful_revision::KeyRange;
+use watchful_testkit::RangeList;
 use watchful_watcher_index::{GroupId, WatcherIndex};
 
 #[derive(Clone, Debug)]
@@ -18,12 +19,12 @@ enum Step {
 
 struct Twins {
     index: WatcherIndex,
-    list: Vec<(KeyRange, GroupId)>,
+    list: RangeList<GroupId>,
 }
 
 impl Twins {
     fn new(index: WatcherIndex) -> Self {
-        Self { index, list: Vec::new() }
+        Self { index, list: RangeList::default() }
     }
 
     fn step(&mut self, step: &Step) {
@@ -32,7 +33,7 @@ impl Twins {
             Step::Remove(range, group) => self.remove(range, *group),
             Step::RemoveOne(_) if self.list.is_empty() => {}
             Step::RemoveOne(place) => {
-                let (range, group) = place.get(&self.list).clone();
+                let (range, group) = place.get(self.list.pairs()).clone();
                 self.remove(&range, group);
             }
             Step::Stab(key) => self.check_stab(key),
@@ -42,24 +43,22 @@ impl Twins {
     }
 
     fn insert(&mut self, range: &KeyRange, group: GroupId) {
-        let pair = (range.clone(), group);
-        let absent = !self.list.contains(&pair);
+        let absent = self.list.insert(range, group);
         assert_eq!(self.index.insert(range, group), absent, "insert of {range} {group:?}");
-        self.list.extend(absent.then_some(pair));
         self.check_range(range);
     }
 
     fn remove(&mut self, range: &KeyRange, group: GroupId) {
-        let place = self.list.iter().position(|pair| *pair == (range.clone(), group));
-        assert_eq!(self.index.remove(range, group), place.is_some(), "remove of {range} {group:?}");
-        place.map(|place| self.list.swap_remove(place));
+        let present = self.list.remove(range, group);
+        assert_eq!(self.index.remove(range, group), present, "remove of {range} {group:?}");
         self.check_range(range);
     }
 
     fn check_range(&self, range: &KeyRange) {
         let mut found = Vec::new();
         self.index.groups_of(range, &mut found);
-        self.check(found, |own| own == range, &format!("groups of {range}"));
+        found.sort();
+        assert_eq!(found, self.list.of(range), "groups of {range}");
         self.check_stab(range.start());
         self.check_stab(&range.end().unwrap_or_else(|| vec![0xff; 9]));
     }
@@ -67,15 +66,8 @@ impl Twins {
     fn check_stab(&self, key: &[u8]) {
         let mut found = Vec::new();
         self.index.stab(key, &mut found);
-        self.check(found, |own| own.contains(key), &format!("stab of {}", key.escape_ascii()));
-    }
-
-    fn check(&self, mut found: Vec<GroupId>, belongs: impl Fn(&KeyRange) -> bool, what: &str) {
-        let mut expected: Vec<_> =
-            self.list.iter().filter(|pair| belongs(&pair.0)).map(|pair| pair.1).collect();
-        expected.sort();
         found.sort();
-        assert_eq!(found, expected, "{what}");
+        assert_eq!(found, self.list.stab(key), "stab of {}", key.escape_ascii());
     }
 }
 

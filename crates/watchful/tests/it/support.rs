@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use watchful::{
-    Compare, CompareResult, CompareTarget, Durability, End, Error, EventFilter, Gauges, KeyRange, LagPolicy,
-    OpResponse, PutOptions, RangeOptions, RangeResult, Record, RequestOp, Settings, SortOrder, SortTarget,
-    Standings, Store, TxnRequest, Update, Watch, WatchOptions,
+    Durability, End, Error, EventFilter, Gauges, KeyRange, LagPolicy, RangeOptions, Settings, Standings,
+    Store, Update, Watch, WatchOptions,
 };
+pub(crate) use watchful_mvcc_twin::{request, result, rows};
 use watchful_testkit::checkers::BudgetSample;
 use watchful_testkit::script::{self, Step};
 use watchful_testkit::{self as kit, Model, Observation, Observed, WatchSpec, checkers};
@@ -173,10 +173,6 @@ pub(crate) fn rows_at(store: &Store, revision: u64) -> Vec<kit::Row> {
     rows(&found.unwrap().records)
 }
 
-pub(crate) fn rows(records: &[Record]) -> Vec<kit::Row> {
-    records.iter().map(kit::Row::from).collect()
-}
-
 pub(crate) fn get(store: &Store, key: &str) -> Option<String> {
     store.get(key).unwrap().map(|record| String::from_utf8(record.value().to_vec()).unwrap())
 }
@@ -230,98 +226,6 @@ fn run_in_model(model: &mut Model, step: &Step) -> String {
         Step::Grant { id, ttl } => done(model.lease_grant(*id, *ttl).map_err(lease_word)),
         Step::Revoke { id } => done(model.lease_revoke(*id).map(drop).map_err(lease_word)),
         Step::Call { .. } => "ok".to_owned(),
-    }
-}
-
-pub(crate) fn request(ops: &[kit::Op]) -> TxnRequest {
-    TxnRequest { then: ops.iter().map(request_op).collect(), ..TxnRequest::default() }
-}
-
-fn request_op(op: &kit::Op) -> RequestOp {
-    match op {
-        kit::Op::Put { key, value, lease, ignore_value, ignore_lease } => RequestOp::Put {
-            key: key.clone(),
-            value: value.clone(),
-            options: PutOptions {
-                lease: *lease,
-                ignore_value: *ignore_value,
-                ignore_lease: *ignore_lease,
-                prev_kv: true,
-            },
-        },
-        kit::Op::DeleteRange(range) => RequestOp::DeleteRange { range: Some(range.clone()), prev_kv: true },
-        kit::Op::Range { range, options: wanted, revision } => {
-            RequestOp::Range { range: Some(range.clone()), revision: *revision, options: options(wanted) }
-        }
-        kit::Op::Txn(txn) => RequestOp::Txn(TxnRequest {
-            compares: txn.compares.iter().map(compare).collect(),
-            then: txn.then_ops.iter().map(request_op).collect(),
-            or_else: txn.else_ops.iter().map(request_op).collect(),
-        }),
-    }
-}
-
-fn compare(compare: &kit::Compare) -> Compare {
-    let target = match &compare.target {
-        kit::CompareTarget::Version(version) => CompareTarget::Version(*version),
-        kit::CompareTarget::Create(revision) => CompareTarget::Create(*revision),
-        kit::CompareTarget::Mod(revision) => CompareTarget::Mod(*revision),
-        kit::CompareTarget::Value(value) => CompareTarget::Value(value.clone()),
-        kit::CompareTarget::Lease(lease) => CompareTarget::Lease(*lease),
-    };
-    let result = match compare.comparison {
-        kit::Comparison::Equal => CompareResult::Equal,
-        kit::Comparison::Greater => CompareResult::Greater,
-        kit::Comparison::Less => CompareResult::Less,
-        kit::Comparison::NotEqual => CompareResult::NotEqual,
-    };
-    Compare { range: Some(compare.range.clone()), target, result }
-}
-
-fn options(options: &kit::RangeOptions) -> RangeOptions {
-    RangeOptions {
-        limit: options.limit as u64,
-        target: match options.target {
-            kit::SortTarget::Key => SortTarget::Key,
-            kit::SortTarget::Version => SortTarget::Version,
-            kit::SortTarget::Create => SortTarget::Create,
-            kit::SortTarget::Mod => SortTarget::Mod,
-            kit::SortTarget::Value => SortTarget::Value,
-        },
-        order: match options.order {
-            kit::Order::None => SortOrder::None,
-            kit::Order::Ascend => SortOrder::Ascend,
-            kit::Order::Descend => SortOrder::Descend,
-        },
-        min_mod_revision: options.min_mod_revision,
-        max_mod_revision: options.max_mod_revision,
-        min_create_revision: options.min_create_revision,
-        max_create_revision: options.max_create_revision,
-        keys_only: options.keys_only,
-        count_only: options.count_only,
-    }
-}
-
-pub(crate) fn result(response: &OpResponse) -> kit::OpResult {
-    match response {
-        OpResponse::Put(prev) => kit::OpResult::Put { prev: prev.as_ref().map(kit::Row::from) },
-        OpResponse::Delete(deleted) => {
-            assert_eq!(deleted.count, deleted.prev.len() as u64);
-            kit::OpResult::Deleted { prev: rows(&deleted.prev) }
-        }
-        OpResponse::Range(answer) => kit::OpResult::Range(range_answer(answer)),
-        OpResponse::Txn(nested) => kit::OpResult::Txn {
-            succeeded: nested.succeeded,
-            results: nested.responses.iter().map(result).collect(),
-        },
-    }
-}
-
-fn range_answer(answer: &RangeResult) -> kit::RangeAnswer {
-    kit::RangeAnswer {
-        rows: rows(&answer.records),
-        count: usize::try_from(answer.count).unwrap(),
-        more: answer.more,
     }
 }
 

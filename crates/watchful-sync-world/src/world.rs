@@ -30,6 +30,7 @@ pub const CHUNK_BYTES_MAX: usize = 400;
 /// More rounds than any schedule needs to come to rest.
 const ROUNDS_MAX: usize = 10_000;
 
+/// Bounds so small that short schedules meet them.
 pub fn small_settings() -> EngineSettings {
     EngineSettings {
         chunk_bytes_max: CHUNK_BYTES_MAX,
@@ -39,14 +40,21 @@ pub fn small_settings() -> EngineSettings {
     }
 }
 
+/// The engine, and everybody whom it deals with.
 pub struct World {
+    /// The engine on trial.
     pub engine: Engine,
+    /// The store, as it should be.
     pub model: Model,
+    /// What the engine was told.
     pub settings: EngineSettings,
+    /// Everybody who ever attached, the newest last.
     pub receivers: Vec<Receiver>,
+    /// The reads of history that are out, the oldest first.
     pub reads: Vec<OutRead>,
     /// Every read that was asked for, in words, until somebody looks.
     asked: Vec<String>,
+    /// How many reads were asked for so far.
     pub reads_asked: usize,
     /// A main revision that cannot be read.
     pub damaged: Option<u64>,
@@ -57,11 +65,19 @@ pub struct World {
     head_read_from: (u64, u32),
 }
 
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl World {
+    /// A world with [`small_settings`].
     pub fn new() -> Self {
         Self::with_settings(small_settings())
     }
 
+    /// A world with settings of its own.
     pub fn with_settings(settings: EngineSettings) -> Self {
         Self {
             engine: Engine::new(settings.clone(), 1, 0),
@@ -105,6 +121,7 @@ impl World {
         self.tell_published();
     }
 
+    /// The engine hears of the newest revision alone.
     pub fn tell_published(&mut self) {
         self.engine.published_up_to(self.model.current_revision());
     }
@@ -129,6 +146,7 @@ impl World {
         self.write(&ops, dropped)
     }
 
+    /// Commits, and the engine hears of it: of its batch, or, with the queue full, of the revision alone.
     pub fn write(&mut self, ops: &[Op], dropped: bool) -> u64 {
         let revision = self.commit(ops).expect("it changes something");
         if dropped {
@@ -140,6 +158,7 @@ impl World {
         revision
     }
 
+    /// The store is compacted, and the engine hears of it.
     pub fn compact(&mut self, revision: u64) {
         self.compact_untold(revision);
         self.tell_compacted();
@@ -151,6 +170,7 @@ impl World {
         self.compacted_untold |= self.model.compact(revision).is_ok();
     }
 
+    /// The engine hears of a compaction that it has not heard of.
     pub fn tell_compacted(&mut self) {
         if std::mem::take(&mut self.compacted_untold) {
             self.engine.compacted(self.model.compact_revision());
@@ -159,6 +179,7 @@ impl World {
 
     // The receivers.
 
+    /// A receiver comes.
     pub fn attach(&mut self, outbox_bytes_max: usize) -> StreamId {
         let stream = self.engine.attach(outbox_bytes_max);
         let bytes = outbox_bytes_max.max(2 * self.settings.chunk_bytes_max);
@@ -166,6 +187,7 @@ impl World {
         stream
     }
 
+    /// A receiver goes.
     pub fn detach(&mut self, stream: StreamId) {
         self.engine.detach(stream);
         self.next_of.retain(|(of, _), _| *of != stream);
@@ -173,11 +195,13 @@ impl World {
         self.turn();
     }
 
+    /// Asks for a watch.
     pub fn watch(&mut self, stream: StreamId, id: WatchId, spec: WatchSpec) {
         self.watch_quietly(stream, id, spec);
         self.turn();
     }
 
+    /// As [`World::watch`], without a turn of the engine.
     pub fn watch_quietly(&mut self, stream: StreamId, id: WatchId, spec: WatchSpec) {
         self.receiver(stream).ask(id, &spec);
         if self.engine.status(stream, id).is_none() {
@@ -186,16 +210,19 @@ impl World {
         self.engine.watch(stream, id, spec);
     }
 
+    /// Cancels a watch.
     pub fn cancel(&mut self, stream: StreamId, id: WatchId) {
         self.engine.cancel(stream, id);
         self.turn();
     }
 
+    /// Asks for progress of at least this revision.
     pub fn ask_progress(&mut self, stream: StreamId, revision_min: u64) {
         self.ask_progress_quietly(stream, revision_min);
         self.turn();
     }
 
+    /// As [`World::ask_progress`], without a turn of the engine.
     pub fn ask_progress_quietly(&mut self, stream: StreamId, revision_min: u64) {
         if self.engine.watchers().any(|watch| watch.stream == stream) {
             let receiver = self.receiver(stream);
@@ -239,11 +266,13 @@ impl World {
         !streams.is_empty()
     }
 
+    /// The receiver of this stream.
     pub fn receiver(&mut self, stream: StreamId) -> &mut Receiver {
         // Names are used again: the newest is meant.
         self.receivers.iter_mut().rfind(|receiver| receiver.stream == stream).expect("it was attached")
     }
 
+    /// The streams of all who are attached.
     pub fn attached(&self) -> Vec<StreamId> {
         self.receivers.iter().filter(|receiver| receiver.attached).map(|receiver| receiver.stream).collect()
     }
@@ -270,6 +299,7 @@ impl World {
         self.turn();
     }
 
+    /// Answers the read at this place among those that are out, without a turn of the engine.
     pub fn answer_at(&mut self, at: usize) {
         let read = self.reads.remove(at);
         let answer = read.finish(&self.model, self.damaged);
@@ -310,6 +340,7 @@ impl World {
 
     // The engine.
 
+    /// A turn of the engine: its work is done, and what must hold at any time is checked.
     pub fn turn(&mut self) {
         for work in self.engine.turn() {
             match work {

@@ -7,10 +7,15 @@ use watchful_testkit::{Batch as ObservedBatch, Filters, Observation, Observed, P
 
 /// One watch as its receiver knows it, from `Created` to `Ended`.
 pub struct Watched {
+    /// Its name.
     pub id: WatchId,
+    /// What was asked for.
     pub spec: WatchSpec,
+    /// Whether progress was asked for.
     pub progress_notify: bool,
+    /// What it saw.
     pub observed: Observed,
+    /// Whether it has not ended.
     pub alive: bool,
 }
 
@@ -21,10 +26,15 @@ struct Asked {
     progress_notify: bool,
 }
 
+/// The other end of an outbox.
 pub struct Receiver {
+    /// Its name.
     pub stream: StreamId,
+    /// Whether it has not gone.
     pub attached: bool,
+    /// The bound on its outbox.
     pub outbox_bytes_max: usize,
+    /// What waits for it.
     pub outbox: VecDeque<Item>,
     /// What has been taken out since the engine last heard of it.
     pub taken_bytes: usize,
@@ -34,12 +44,14 @@ pub struct Receiver {
     pub blocked: bool,
     /// Somebody asked for progress of at least this.
     pub progress_asked: Option<u64>,
+    /// Every watch that was created on it, those that have ended too.
     pub watches: Vec<Watched>,
     asked: VecDeque<Asked>,
     heard: Vec<String>,
 }
 
 impl Receiver {
+    /// A receiver with an empty outbox.
     pub fn new(stream: StreamId, outbox_bytes_max: usize) -> Self {
         Self {
             stream,
@@ -56,11 +68,13 @@ impl Receiver {
         }
     }
 
+    /// A watch is asked for, and will be answered.
     pub fn ask(&mut self, id: WatchId, spec: &watchful_sync::WatchSpec) {
         let progress_notify = spec.options.progress_notify;
         self.asked.push_back(Asked { id, spec: in_words_of_testkit(spec), progress_notify });
     }
 
+    /// What the outbox holds, in bytes.
     pub fn outbox_bytes(&self) -> usize {
         self.outbox.iter().map(Item::charge_bytes).sum()
     }

@@ -38,6 +38,9 @@ mod walk;
 mod build;
 
 #[cfg(test)]
+mod twin;
+
+#[cfg(test)]
 mod tests;
 
 use watchful_revision::Revision;

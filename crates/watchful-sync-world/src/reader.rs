@@ -8,7 +8,9 @@ use watchful_revision::{EventKind, KeyRange, Revision};
 use watchful_sync::{HistoryChunk, HistoryFailure, ReadRequest};
 use watchful_testkit::{Filters, Model, ModelEvent};
 
+/// A read of history that is out.
 pub struct OutRead {
+    /// What was asked for.
     pub request: ReadRequest,
     /// The engine's head when it asked.
     pub asked_at_head: u64,
@@ -25,6 +27,7 @@ struct Begun {
 }
 
 impl OutRead {
+    /// A read that has not begun.
     pub fn new(request: ReadRequest, asked_at_head: u64) -> Self {
         Self { request, asked_at_head, begun: None }
     }
@@ -41,6 +44,11 @@ impl OutRead {
         }
     }
 
+    /// Looks at all the rest, and answers.
+    ///
+    /// # Errors
+    ///
+    /// What came in between.
     pub fn finish(mut self, model: &Model, damaged: Option<u64>) -> Result<HistoryChunk, HistoryFailure> {
         self.go_on(usize::MAX, model, damaged);
         let begun = self.begun.expect("it has gone on");
