@@ -20,6 +20,8 @@ mod differential;
 
 mod stress;
 
+mod fuzz;
+
 mod plant;
 
 use std::error::Error;
@@ -56,6 +58,8 @@ enum Command {
     /// Break processes, disks and files, and see that nothing is lost: `[TRIAL]... [--seed S] [--seconds N] [--list]`
     #[command(disable_help_flag = true)]
     Stress(Passed),
+    /// Try what reads bytes or takes steps by a fuzzer that looks at coverage
+    Fuzz(fuzz::Arguments),
     /// Put faults in on purpose, and see that the trials catch them
     Plant(plant::Arguments),
 }
@@ -68,6 +72,9 @@ struct Passed {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = fuzz::instrument::as_compiler() {
+        return code;
+    }
     match dispatch(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -87,6 +94,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Bench(passed) => bench::run(&shell, &passed.args),
         Command::Differential(passed) => differential::run(&shell, &passed.args),
         Command::Stress(passed) => stress::run(&shell, &passed.args),
+        Command::Fuzz(arguments) => fuzz::run(&shell, &arguments),
         Command::Plant(arguments) => plant::run(&shell, &arguments),
     }
 }

@@ -45,6 +45,7 @@ pub(crate) const ARROWS: &[Arrow] = &[
     // Its LMDB is heed's own, with nothing of ours between: it is what ours is held against.
     Arrow::new("watchful-peers", &[], &["tonic"]),
     Arrow { name: "watchful-benches", may_use: Allowed::Anything, never: &[] },
+    Arrow { name: "watchful-fuzz", may_use: Allowed::Anything, never: &[] },
     Arrow { name: "watchful-trials", may_use: Allowed::Anything, never: &[] },
     Arrow::new("xtask", &[], PURE),
 ];

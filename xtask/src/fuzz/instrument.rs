@@ -1,0 +1,93 @@
+//! Building with coverage: this program in the compiler's place.
+//!
+//! cargo starts `RUSTC_WORKSPACE_WRAPPER` with the compiler's path and arguments, for the workspace's own crates alone, and
+//! keeps what comes of it apart from what is built otherwise.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use xshell::{Shell, cmd};
+
+use crate::{Outcome, root};
+
+/// Says to this program that it is started in the compiler's place, and with which flags.
+const FLAGS: &str = "WATCHFUL_FUZZ_RUSTC_FLAGS";
+
+/// What libFuzzer looks at: a counter for each edge, where each is, and what is compared with what. cargo-fuzz's flags, and
+/// none that is unstable. The last goes against the profile: a run is longer than the build.
+const COVERAGE: [&str; 6] = [
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+    "-Copt-level=2",
+];
+
+const ADDRESS_SANITIZER: &str = "-Zsanitizer=address";
+
+/// With what the fuzzer's program is built.
+#[derive(Clone, Copy)]
+pub(super) enum Build {
+    Stable,
+    NightlyWithAddressSanitizer,
+}
+
+impl Build {
+    /// Builds the program, and tells where it is.
+    pub(super) fn run(self, shell: &Shell) -> Outcome<PathBuf> {
+        find_cxx(shell)?;
+        let folder = root().join(self.folder());
+        let mut flags = COVERAGE.to_vec();
+        if matches!(self, Self::NightlyWithAddressSanitizer) {
+            flags.push(ADDRESS_SANITIZER);
+        }
+        let build = ["build", "--package", "watchful-fuzz", "--features", "libfuzzer", "--bin", "fuzz"];
+        let toolchain = match self {
+            Self::Stable => None,
+            Self::NightlyWithAddressSanitizer => Some("+nightly"),
+        };
+        let cargo = cmd!(shell, "cargo {toolchain...} {build...} --target-dir {folder}");
+        let cargo =
+            cargo.env("RUSTC_WORKSPACE_WRAPPER", std::env::current_exe()?).env(FLAGS, flags.join(" "));
+        // Of the cargo that runs this, its compiler is not the one to use.
+        cargo.env_remove("RUSTC").env_remove("RUSTUP_TOOLCHAIN").run()?;
+        Ok(folder.join("debug/fuzz"))
+    }
+
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Stable => "target",
+            Self::NightlyWithAddressSanitizer => "target/fuzz/address",
+        }
+    }
+}
+
+fn find_cxx(shell: &Shell) -> Outcome {
+    let cxx = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
+    let found = cmd!(shell, "{cxx} --version").quiet().ignore_stdout().ignore_stderr().run();
+    found.map_err(|error| {
+        let remedy = "install one, for example g++ or clang, or name it in CXX";
+        format!("libFuzzer is built by a C++ compiler, and there is none ({error}): {remedy}").into()
+    })
+}
+
+/// Where this program was started in the compiler's place: does that. Comes back only if it was not, or cannot.
+pub(crate) fn as_compiler() -> Option<ExitCode> {
+    let flags = std::env::var(FLAGS).ok()?;
+    let mut args = std::env::args_os().skip(1);
+    let compiler = args.next()?;
+    let args: Vec<_> = args.collect();
+    let mut command = Command::new(compiler);
+    command.args(&args);
+    // A build script runs while the fuzzer's program is still to be linked, and without its counters.
+    let is_build_script = args.iter().any(|arg| arg == "build_script_build");
+    let is_question = !args.iter().any(|arg| arg == "--crate-name");
+    if !is_build_script && !is_question {
+        command.args(flags.split(' '));
+    }
+    let error = command.exec();
+    eprintln!("error: the compiler does not start: {error}");
+    Some(ExitCode::FAILURE)
+}
