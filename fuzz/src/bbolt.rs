@@ -77,7 +77,9 @@ fn changed(changes: &[Change], cut: Option<u16>) -> Vec<u8> {
         let at = usize::from(*page) * PAGE_LEN % bytes.len() + usize::from(*at) % 600;
         bytes[at..at + new.len()].copy_from_slice(new);
     }
-    cut.map(|cut| bytes.truncate(usize::from(cut)));
+    if let Some(cut) = cut {
+        bytes.truncate(usize::from(cut));
+    }
     bytes
 }
 

@@ -19,6 +19,7 @@
 //! - It leaves nothing behind: files are in folders that go with it.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a target panics where something is wrong, as a test does")]
+#![allow(clippy::duplicate_mod, reason = "the key index brings its twin along when it brings its tests")]
 
 mod input;
 

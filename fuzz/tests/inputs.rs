@@ -1,4 +1,5 @@
 //! Every target with the inputs that are kept, and with some by chance: no fuzzer is needed, nor a C++ compiler.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

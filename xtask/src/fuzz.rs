@@ -1,8 +1,9 @@
 //! `cargo xtask fuzz`: the targets of `watchful-fuzz` under libFuzzer, on whatever toolchain there is.
 //!
 //! Coverage comes from flags that a stable compiler takes, and only our own crates are compiled with them: cargo calls this
-//! program in the compiler's place for the crates of the workspace (see [`instrument`]). So nothing that they depend on is built
-//! a second time, and what was built for fuzzing lies beside what was built for tests.
+//! program in the compiler's place for the crates of the workspace (see [`instrument`]). So what they depend on is shared with every
+//! other build, and what was built for fuzzing lies beside what was built for tests. With cargo-fuzz, which has a workspace of its
+//! own, each of some 300 crates would be built once more.
 //!
 //! Inputs that reach something new stay under `target/fuzz/corpus`, and the next run goes on from them.
 

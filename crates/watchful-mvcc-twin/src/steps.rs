@@ -9,6 +9,10 @@ use crate::words::{request, result};
 pub type Answer = Result<Option<kit::Applied>, String>;
 
 /// Runs a step in the model; none for what has no answer.
+///
+/// # Errors
+///
+/// Why it was refused, in the store's words.
 pub fn run_in_model(model: &mut kit::Model, step: &kit::script::Step) -> Answer {
     use kit::script::Step;
     match step {
@@ -35,6 +39,10 @@ fn in_words_of_model(error: &kit::ApplyError) -> String {
 }
 
 /// Runs a step in a group of a store.
+///
+/// # Errors
+///
+/// Why it was refused.
 pub fn run_step(group: &mut Group<'_>, step: &kit::script::Step) -> Answer {
     use kit::script::Step;
     let words = |error: MvccError| match error {

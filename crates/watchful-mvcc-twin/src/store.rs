@@ -20,6 +20,12 @@ pub struct Store {
     mvcc: Option<Mvcc>,
 }
 
+impl Default for Store {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Store {
     /// A new store with [`settings`].
     pub fn new() -> Self {
@@ -102,6 +108,10 @@ pub fn rows_at(mvcc: &Mvcc, revision: u64) -> Vec<kit::Row> {
 }
 
 /// Reads history in chunks within `limits` until the current revision.
+///
+/// # Errors
+///
+/// As [`Mvcc::read_history`].
 pub fn read_all(mvcc: &Mvcc, from: u64, limits: &HistoryLimits) -> Result<Vec<HistoryRow>, MvccError> {
     let mut next = Revision::start_of(from);
     let mut rows = Vec::new();

@@ -45,6 +45,10 @@ impl OutRead {
     }
 
     /// Looks at all the rest, and answers.
+    ///
+    /// # Errors
+    ///
+    /// What came in between.
     pub fn finish(mut self, model: &Model, damaged: Option<u64>) -> Result<HistoryChunk, HistoryFailure> {
         self.go_on(usize::MAX, model, damaged);
         let begun = self.begun.expect("it has gone on");

@@ -65,6 +65,12 @@ pub struct World {
     head_read_from: (u64, u32),
 }
 
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl World {
     /// A world with [`small_settings`].
     pub fn new() -> Self {

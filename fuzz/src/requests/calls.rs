@@ -84,9 +84,9 @@ pub(super) enum Form {
     Grpc(Vec<DynamicMessage>),
     /// The same as JSON.
     Json(Vec<DynamicMessage>),
-    /// Any bytes, as a message of gRPC.
+    /// Nearly a message, over gRPC.
     LooseGrpc(Vec<u8>),
-    /// Any bytes, as the body of a request.
+    /// Nearly JSON.
     LooseJson(Vec<u8>),
 }
 
@@ -97,8 +97,14 @@ impl Call {
         let form = match weighted(u, &[8, 6, 1, 1])? {
             0 => Form::Grpc(some(u, method, seen)?),
             1 => Form::Json(some(u, method, seen)?),
-            2 => Form::LooseGrpc(rest(u)?),
-            _ => Form::LooseJson(rest(u)?),
+            2 => {
+                let message = messages::message(u, &method.input(), seen)?.encode_to_vec();
+                Form::LooseGrpc(changed(u, message)?)
+            }
+            _ => {
+                let message = serde_json::to_vec(&messages::message(u, &method.input(), seen)?).unwrap();
+                Form::LooseJson(changed(u, message)?)
+            }
         };
         Ok(Self { method: method.clone(), form, has_token })
     }
@@ -149,8 +155,20 @@ impl Call {
     }
 }
 
-fn rest(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
-    Ok(u.bytes(u.len())?.to_vec())
+/// The same with some of it changed, cut, and anything behind it.
+fn changed(u: &mut Unstructured<'_>, mut bytes: Vec<u8>) -> Result<Vec<u8>> {
+    for _ in 0..u.int_in_range(0..=4)? {
+        let (at, byte) = (usize::from(u.arbitrary::<u8>()?), u.arbitrary()?);
+        match bytes.len() {
+            0 => bytes.push(byte),
+            len => bytes[at % len] = byte,
+        }
+    }
+    if u.ratio(1, 4)? {
+        bytes.truncate(usize::from(u.arbitrary::<u8>()?));
+    }
+    bytes.extend_from_slice(u.bytes(u.len())?);
+    Ok(bytes)
 }
 
 /// As many messages as the method takes: one, or up to three.
