@@ -22,7 +22,7 @@ use crate::request::{TxnRequest, TxnResponse};
 use crate::store::Inner;
 use crate::superseded::Superseded;
 use crate::txn::Txn;
-use crate::{CommitFailure, MvccError};
+use crate::{CommitFailure, MvccError, open};
 
 /// How many rows the index takes while readers wait.
 const APPLY_ROWS_MAX: usize = 256;
@@ -165,7 +165,11 @@ impl<'m> Group<'m> {
             None => {}
         }
         if is_dirty && let Err(error) = write.commit() {
-            return Err(CommitFailure::of(error, used_bytes, quota_bytes));
+            let failure = CommitFailure::of(error, used_bytes, quota_bytes);
+            if matches!(failure, CommitFailure::OutcomeUnknown(_)) {
+                open::doubt(inner);
+            }
+            return Err(failure);
         }
         writer.make_visible(inner, scheduled, slice);
         Ok(std::mem::take(&mut writer.batches))
