@@ -27,4 +27,15 @@ pub(crate) struct Round<'a> {
     pub(crate) tally: &'a mut Tally,
 }
 
-pub(crate) const ALL: &[Trial] = &[];
+pub(crate) const ALL: &[Trial] = &[
+    Trial {
+        name: "power",
+        about: "the power fails at any moment: what was acknowledged is there, as the durability says",
+        round: crate::disk::power::round,
+    },
+    Trial {
+        name: "faults",
+        about: "calls to the disk fail: every answer is true, and nothing acknowledged is lost",
+        round: crate::disk::faults::round,
+    },
+];
