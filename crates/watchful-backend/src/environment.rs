@@ -114,10 +114,9 @@ impl Environment {
         options.map_size(settings.map_bytes_rounded());
         options.max_readers(settings.readers_max);
         options.max_dbs(u32::try_from(names.len()).unwrap_or(u32::MAX));
-        // SAFETY: none of these flags gives up memory safety. NO_SYNC and NO_META_SYNC give up durability, as the
-        // settings say; after a power failure the file is checked before it is mapped. NO_LOCK goes with READ_ONLY, on a
-        // file that is no longer written (see `open_read_only`). WRITE_MAP is never set, so no stray write of this
-        // process reaches the file.
+        // SAFETY: none of these flags gives up memory safety. NO_LOCK goes with a file that is no longer written (see
+        // `open_read_only`), or with one whose name nobody knows, as NO_SYNC does (see `make`). WRITE_MAP is never set, so
+        // no stray write of this process reaches the file.
         unsafe { options.flags(flags) };
         // SAFETY: a map is sound while nobody but LMDB changes the file. The folder's own lock (`folder.rs`) keeps out
         // every other program that uses this crate. The file was verified before (`file`), so the pages where a walk

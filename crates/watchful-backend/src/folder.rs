@@ -89,8 +89,7 @@ impl Folder {
     /// gone, though it was made.
     pub(crate) fn mark_made(&self) -> Result<(), BackendError> {
         let mark = || -> io::Result<()> {
-            sync_folder(&self.path)?;
-            sync_folders_above(&self.path)?;
+            force_names(&self.path)?;
             self.lock.write_all_at(MADE.as_bytes(), 0)?;
             self.lock.sync_all()
         };
@@ -125,12 +124,17 @@ impl Drop for Folder {
     }
 }
 
-/// Forces the names of the folders above to the disk: any of them may be new, made for this store or just before it. The
-/// one that holds the store's own name has to be forced; those further up may be on file systems where that cannot be
-/// asked for, or may not be opened by this user, and then they are nobody's new folders.
-fn sync_folders_above(path: &Path) -> io::Result<()> {
-    let path = path.canonicalize()?;
-    let mut above = path.ancestors().skip(1);
+/// Forces the names in a folder to the disk, its own, and those of the folders above it: any of them may be new, made for
+/// what is in the folder or just before it.
+///
+/// # Errors
+///
+/// What the system said of the folder or of the one that holds its name. Those further up may be on file systems where this
+/// cannot be asked for, or may not be opened by this user, and then they are nobody's new folders.
+pub fn force_names(folder: &Path) -> io::Result<()> {
+    let folder = folder.canonicalize()?;
+    sync_folder(&folder)?;
+    let mut above = folder.ancestors().skip(1);
     above.next().map_or(Ok(()), sync_folder)?;
     above.for_each(|folder| drop(sync_folder(folder)));
     Ok(())
