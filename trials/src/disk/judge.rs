@@ -77,7 +77,7 @@ pub(crate) fn judge(
     check_epoch(&mvcc, report.epoch_raised, expected)?;
     let found = match find(&mvcc, expected.states, expected.first, expected.last) {
         Ok(found) => Found::State(found),
-        Err(_) if expected.may_be_damaged => return read_all(&mvcc),
+        Err(_) if expected.may_be_damaged => return read_all(&mvcc, &expected.states[expected.last].model),
         Err(error) => return Err(error),
     };
     if let (Found::State(at), true) = (found, depth.goes_on) {
@@ -100,7 +100,8 @@ fn check_offline(folder: &Path, expected: &Expected<'_>) -> Outcome {
     }
 }
 
-fn says_damaged(error: &MvccError) -> bool {
+/// Whether it was refused for what it is, and not for what anybody has done wrong.
+pub(crate) fn says_damaged(error: &MvccError) -> bool {
     matches!(
         error,
         MvccError::Damaged { .. }
@@ -218,11 +219,17 @@ fn rows_at(mvcc: &Mvcc, revision: u64) -> Outcome<Vec<Row>> {
     Ok(found.records.iter().map(Row::from).collect())
 }
 
-/// What may be anything is at least read from end to end.
-fn read_all(mvcc: &Mvcc) -> Outcome<Found> {
+/// What may be a mixture is read from end to end: every record in it is one that was written.
+fn read_all(mvcc: &Mvcc, model: &Model) -> Outcome<Found> {
+    let written = model.events(&[KeyRange::everything()], Filters::default(), 1, model.current_revision());
+    let is_written = |row: &Row| {
+        let record = row.to_record();
+        written.iter().any(|event| event.to_record() == record)
+    };
     for revision in mvcc.compact_revision().max(1)..=mvcc.current_revision() {
-        if rows_at(mvcc, revision).is_err() {
-            return Ok(Found::Refused);
+        let Ok(rows) = rows_at(mvcc, revision) else { return Ok(Found::Refused) };
+        if let Some(row) = rows.iter().find(|row| !is_written(row)) {
+            return Err(format!("nobody has written {row}").into());
         }
     }
     Ok(Found::Mixed)

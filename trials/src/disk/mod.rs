@@ -22,3 +22,6 @@ pub(crate) mod judge;
 pub(crate) mod power;
 
 pub(crate) mod faults;
+
+#[cfg(test)]
+mod stories;
