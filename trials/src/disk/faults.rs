@@ -21,7 +21,7 @@ use watchful_testkit::{Filters, Model, Op, Row, SplitMix64, checkers};
 
 use super::images::Loss;
 use super::judge::{self, Depth, Expected, Rises};
-use super::platter::Platter;
+use super::platter::{Image, Platter};
 use super::power::{describe, scratch};
 use super::tape::{Call, Change, Fault, How, Running};
 use super::work::{self, State};
@@ -464,35 +464,65 @@ impl<'t> Case<'t> {
                 bound = self.bounds[usize::try_from(*said)?];
             }
             let has_failed = at >= failed_at;
+            if let Change::Said(_) = change
+                && has_failed
+                && self.is_doubted()
+            {
+                self.open_image(scratch, &platter.evicted(), bound, &this_boot()?, tally).map_err(
+                    |error| format!("after change {at}, forgetting what could not be forced: {error}"),
+                )?;
+            }
             if !self.rng.chance(if has_failed { 3 } else { 12 }) {
                 continue;
             }
             let loose = platter.loose();
             for loss in Loss::some(&loose, &mut self.rng) {
                 let image = loss.image(&platter, &loose, 0);
-                let folder = scratch.join("image");
-                image.write(&folder)?;
-                let expected = Expected {
-                    states: &self.states,
-                    first: bound.first,
-                    last: bound.last,
-                    acknowledged: bound.acknowledged,
-                    epoch: bound.epoch,
-                    rises: if self.durability == Durability::Synced { Rises::MustNot } else { Rises::May },
-                    may_be_damaged: bound.may_be_damaged,
-                    is_made: bound.is_made,
-                };
-                let depth =
-                    Depth { offline: self.rng.chance(4), goes_on: self.rng.chance(8), watched: false };
-                let settings = work::settings(self.durability, 1000);
-                judge::judge(&folder.join("store"), &settings, &expected, depth).map_err(|error| {
-                    format!("after change {at}, where a power failure keeps {loss:?}: {error}")
-                })?;
-                tally.add("images", 1);
+                self.open_image(scratch, &image, bound, "after the power failure", tally).map_err(
+                    |error| format!("after change {at}, where a power failure keeps {loss:?}: {error}"),
+                )?;
             }
         }
         Ok(())
     }
+
+    /// Whether a store that has told of an outcome that is unknown could write down as well that the machine is in doubt.
+    fn is_doubted(&self) -> bool {
+        !self.fault.for_ever && matches!(self.fault.call, Some(Call::Sync | Call::WriteThrough))
+    }
+
+    fn open_image(
+        &mut self,
+        scratch: &Path,
+        image: &Image,
+        bound: Bound,
+        boot: &str,
+        tally: &mut Tally,
+    ) -> Outcome {
+        let folder = scratch.join("image");
+        image.write(&folder)?;
+        let expected = Expected {
+            states: &self.states,
+            lost: &[],
+            first: bound.first,
+            last: bound.last,
+            acknowledged: bound.acknowledged,
+            epoch: bound.epoch,
+            rises: if self.durability == Durability::Synced { Rises::MustNot } else { Rises::May },
+            may_be_damaged: bound.may_be_damaged,
+            is_made: bound.is_made,
+        };
+        let depth = Depth { offline: self.rng.chance(4), goes_on: self.rng.chance(8), watched: false };
+        let settings = work::settings(self.durability, 0).with_boot_id(Some(boot.to_owned()));
+        judge::judge(&folder.join("store"), &settings, &expected, depth)?;
+        tally.add("images", 1);
+        Ok(())
+    }
+}
+
+/// As the store itself finds it.
+fn this_boot() -> Outcome<String> {
+    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
 /// Some fault, at some call.

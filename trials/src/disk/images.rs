@@ -83,14 +83,14 @@ impl Loss {
     }
 
     fn keeps(self, loose: &[Moment], moment: Moment, part: Part) -> bool {
-        let is_head = matches!(part, Part::Sector(sector) if sector < HEAD_SECTORS);
+        let is_head = matches!(part, Part::Sector(sector) | Part::Forgotten(sector) if sector < HEAD_SECTORS);
         match self {
             Self::Nothing => true,
             Self::Everything => false,
             Self::After(last) => moment <= last,
             Self::AllBut(only) => moment == only,
             Self::Only(lost) => moment != lost,
-            Self::Pages => is_head || !matches!(part, Part::Sector(_)),
+            Self::Pages => is_head || matches!(part, Part::Length | Part::Name),
             Self::Heads => !is_head,
             Self::Lengths => part != Part::Length,
             Self::Subset(kept) => {
@@ -99,7 +99,7 @@ impl Loss {
             Self::Changes { seed, one_in } => chance(seed, u64::from(moment), one_in),
             Self::Sectors { seed, one_in } => {
                 let which = match part {
-                    Part::Sector(sector) => sector + 2,
+                    Part::Sector(sector) | Part::Forgotten(sector) => sector + 2,
                     Part::Length => 1,
                     Part::Name => 0,
                 };

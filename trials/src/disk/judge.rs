@@ -25,6 +25,8 @@ pub(crate) enum Rises {
 #[derive(Clone, Copy)]
 pub(crate) struct Expected<'a> {
     pub(crate) states: &'a [State],
+    /// Everything that was written before and lost since: pages that are free may have it still.
+    pub(crate) lost: &'a [Model],
     /// It is in one of these states.
     pub(crate) first: usize,
     pub(crate) last: usize,
@@ -77,7 +79,7 @@ pub(crate) fn judge(
     check_epoch(&mvcc, report.epoch_raised, expected)?;
     let found = match find(&mvcc, expected.states, expected.first, expected.last) {
         Ok(found) => Found::State(found),
-        Err(_) if expected.may_be_damaged => return read_all(&mvcc, &expected.states[expected.last].model),
+        Err(_) if expected.may_be_damaged => return read_all(&mvcc, expected),
         Err(error) => return Err(error),
     };
     if let (Found::State(at), true) = (found, depth.goes_on) {
@@ -220,12 +222,14 @@ fn rows_at(mvcc: &Mvcc, revision: u64) -> Outcome<Vec<Row>> {
 }
 
 /// What may be a mixture is read from end to end: every record in it is one that was written.
-fn read_all(mvcc: &Mvcc, model: &Model) -> Outcome<Found> {
-    let written = model.events(&[KeyRange::everything()], Filters::default(), 1, model.current_revision());
-    let is_written = |row: &Row| {
-        let record = row.to_record();
-        written.iter().any(|event| event.to_record() == record)
+fn read_all(mvcc: &Mvcc, expected: &Expected<'_>) -> Outcome<Found> {
+    let is_written_in = |model: &Model, row: &Row| {
+        let at = row.mod_revision();
+        let written = model.events(&[KeyRange::everything()], Filters::default(), at, at);
+        written.iter().any(|event| event.to_record() == row.to_record())
     };
+    let newest = &expected.states[expected.last].model;
+    let is_written = |row: &Row| expected.lost.iter().chain([newest]).any(|model| is_written_in(model, row));
     for revision in mvcc.compact_revision().max(1)..=mvcc.current_revision() {
         let Ok(rows) = rows_at(mvcc, revision) else { return Ok(Found::Refused) };
         if let Some(row) = rows.iter().find(|row| !is_written(row)) {

@@ -31,6 +31,8 @@ pub(crate) type Moment = u32;
 pub(crate) enum Part {
     /// A sector, by its number in its file.
     Sector(u64),
+    /// A sector that the system has given up: a sync of it has failed, and nothing was written to its page since.
+    Forgotten(u64),
     Length,
     Name,
 }
@@ -202,6 +204,11 @@ impl Platter {
         image
     }
 
+    /// What another process finds once the system has dropped from its memory what it could not write.
+    pub(crate) fn evicted(&self) -> Image {
+        self.image(0, |_, part| !matches!(part, Part::Forgotten(_)))
+    }
+
     /// What the system holds, which is what another process finds.
     pub(crate) fn cached(&self) -> Image {
         self.image(0, |_, _| true)
@@ -296,12 +303,7 @@ impl File {
         if range.is_none() {
             self.lengths.clear();
         }
-        let live: BTreeSet<u64> = self
-            .loose
-            .iter()
-            .filter(|(_, versions)| versions.iter().any(|version| !version.is_forgotten))
-            .map(|(sector, _)| sector / SECTORS_A_PAGE)
-            .collect();
+        let live = self.live_pages();
         let reached: Vec<u64> = self
             .loose
             .range(sectors)
@@ -314,6 +316,13 @@ impl File {
                 self.force(index(sector), &version.bytes);
             }
         }
+    }
+
+    /// The pages of which something is loose that the system still has in hand.
+    fn live_pages(&self) -> BTreeSet<u64> {
+        let is_live = |versions: &Vec<Version>| versions.iter().any(|version| !version.is_forgotten);
+        let live = self.loose.iter().filter(|(_, versions)| is_live(versions));
+        live.map(|(sector, _)| sector / SECTORS_A_PAGE).collect()
     }
 
     fn force_length(&mut self, len: usize) {
@@ -350,8 +359,13 @@ impl File {
         if garbage != 0 && len > self.forced.len() {
             hash = mix(hash, u64::from(garbage));
         }
+        let live = self.live_pages();
         for (sector, versions) in &self.loose {
-            let kept = versions.iter().rev().find(|version| keeps(version.moment, Part::Sector(*sector)));
+            let part = match live.contains(&(sector / SECTORS_A_PAGE)) {
+                true => Part::Sector(*sector),
+                false => Part::Forgotten(*sector),
+            };
+            let kept = versions.iter().rev().find(|version| keeps(version.moment, part));
             let at = index(*sector) * SECTOR;
             let (Some(version), true) = (kept, at < len) else { continue };
             let before = hash_of(index(*sector), &sector_of(&self.forced, index(*sector)));

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use watchful_mvcc::Durability;
-use watchful_testkit::SplitMix64;
+use watchful_testkit::{Model, SplitMix64};
 
 use super::images::{Loss, Seen};
 use super::judge::{self, Depth, Expected, Found, Rises};
@@ -26,6 +26,8 @@ const NEXT_BOOT: u64 = 1000;
 struct Origin {
     platter: Platter,
     states: Vec<State>,
+    /// What was written and lost before.
+    lost: Vec<Model>,
     first: usize,
     last: usize,
     acknowledged: usize,
@@ -54,6 +56,7 @@ pub(crate) fn round(round: &mut Round<'_>) -> Outcome {
     let mut origin = Origin {
         platter: Platter::new(),
         states: vec![State::default()],
+        lost: Vec::new(),
         first: 0,
         last: 0,
         acknowledged: 0,
@@ -198,6 +201,7 @@ impl Story {
         let Some(step) = reached.acknowledged else {
             return Expected {
                 states: &origin.states,
+                lost: &origin.lost,
                 first: origin.first,
                 last: origin.last,
                 acknowledged: origin.acknowledged,
@@ -213,6 +217,7 @@ impl Story {
         let opens = under_way.is_some_and(|step| step.kind == Kind::Open);
         Expected {
             states: &self.states,
+            lost: &origin.lost,
             first: if self.durability == Durability::Synced { acknowledged } else { reached.floor },
             last: under_way.map_or(acknowledged, |step| step.after),
             acknowledged,
@@ -261,6 +266,7 @@ impl Story {
         Origin {
             platter: image.platter(),
             states: expected.states[..=found].to_vec(),
+            lost: self.lost(expected),
             first: found,
             last: found,
             acknowledged: found.min(expected.acknowledged),
@@ -271,11 +277,17 @@ impl Story {
         }
     }
 
+    fn lost(&self, expected: &Expected<'_>) -> Vec<Model> {
+        let newest = expected.states[expected.last].model.clone();
+        self.origin.lost.iter().cloned().chain([newest]).collect()
+    }
+
     /// Nothing is lost of what the system has, and not everything of it is on the disk.
     fn after_kill(&self, platter: &Platter, expected: &Expected<'_>) -> Origin {
         Origin {
             platter: platter.clone(),
             states: expected.states[..=expected.last].to_vec(),
+            lost: self.lost(expected),
             first: expected.first,
             last: expected.last,
             acknowledged: expected.acknowledged,

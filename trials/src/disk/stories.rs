@@ -169,6 +169,26 @@ fn a_restored_store_stays() {
     });
 }
 
+/// A backup that was told of is whole, and stays.
+#[test]
+fn a_backup_stays() {
+    let mut scene = Scene::new();
+    let life = scene.live(|folder, tape| {
+        let mvcc = open(folder, &settings(Durability::Synced, 1));
+        put(&mvcc, "a", 5000).unwrap();
+        mvcc.backup(&folder.join("backup")).unwrap();
+        tape.say(0);
+    });
+    let made = life.1.iter().position(|change| matches!(change, Change::Said(_))).unwrap();
+    scene.images(life, |at, folder| {
+        let backup = folder.join("backup");
+        assert!(at < made || backup.exists());
+        if backup.exists() {
+            assert_eq!(watchful_mvcc::check(&backup).unwrap().problems, [""; 0]);
+        }
+    });
+}
+
 /// The trials judge what they see: a commit is pages, a sync, and one page that is written through.
 #[test]
 fn what_lmdb_does_is_on_the_tape() {
