@@ -24,6 +24,8 @@ mod failpoints;
 
 mod server;
 
+mod disk;
+
 use std::process::ExitCode;
 
 use clap::Parser;

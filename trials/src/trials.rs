@@ -59,4 +59,14 @@ pub(crate) const ALL: &[Trial] = &[
         about: "kill -9 of the server under gRPC load: the clients' history is linear, watches go on, leases stay",
         round: server::round,
     },
+    Trial {
+        name: "power",
+        about: "the power fails at any moment: what was acknowledged is there, as the durability says",
+        round: crate::disk::power::round,
+    },
+    Trial {
+        name: "faults",
+        about: "calls to the disk fail: every answer is true, and nothing acknowledged is lost",
+        round: crate::disk::faults::round,
+    },
 ];

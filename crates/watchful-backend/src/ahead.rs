@@ -57,6 +57,11 @@ impl Ahead {
         Ok(Self { file, end: AtomicU64::default(), file_bytes: AtomicU64::default() })
     }
 
+    /// Forces the file to the disk through this descriptor of it.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
     /// The last commit's pages end at `end`: makes sure that the next one, if it adds as much, finds room in the file,
     /// which may not become longer than `bytes_max`. The disk of `data_file` is asked for its room.
     pub(crate) fn prepare(&self, data_file: &Path, end: u64, bytes_max: u64) {

@@ -12,7 +12,7 @@ use crate::defragment::remove_leftover;
 use crate::environment::{DATA_FILE, Environment};
 use crate::error::BackendError;
 use crate::file::{check_file, verify_file};
-use crate::folder::Folder;
+use crate::folder::{Folder, make_data_file};
 use crate::read::{LongRead, ReadTxn};
 use crate::seats::Seats;
 use crate::settings::BackendSettings;
@@ -129,6 +129,9 @@ impl Backend {
         if is_there && must_check(&folder.data_file()) {
             refuse_damage(&folder.data_file())?;
         }
+        if !is_there {
+            make_data_file(&folder, settings, tables)?;
+        }
         let environment = Environment::open(folder.path(), settings, tables)?;
         if !was_made {
             folder.mark_made()?;
@@ -191,6 +194,26 @@ impl Backend {
     /// [`BackendError::Poisoned`] after a commit whose outcome is unknown, or what the system said.
     pub fn write(&self) -> Result<WriteTxn<'_>, BackendError> {
         WriteTxn::begin(&self.shared)
+    }
+
+    /// Brings to the disk what a process before this one may have left in the system's hands. Call it before the first write
+    /// when it is not known that the store was [synced](Self::sync) and closed.
+    ///
+    /// Where that process could not force a commit's last page to the disk, it took the page back; but the disk may have it,
+    /// and not what it was replaced with. The commits that come next write over pages that it refers to, so a power failure
+    /// among them would leave a file in which nothing can be found.
+    ///
+    /// # Errors
+    ///
+    /// What the system said; writes are refused from then on.
+    pub fn settle(&self) -> Result<(), BackendError> {
+        let _turn = self.shared.turn.lock();
+        self.shared.refuse_if_poisoned()?;
+        let environment = self.shared.seats.lock().writable()?;
+        environment.force_first_pages().map_err(|source| {
+            self.shared.poison();
+            BackendError::Io { what: "forcing the data file to the disk", source }
+        })
     }
 
     /// Forces every commit so far to the disk, for the durabilities that do not.

@@ -2,11 +2,15 @@
 //!
 //! To open it is where LMDB asks for promises that no type can check.
 
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use heed::types::Bytes;
-use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, RoTxn, RwTxn, WithoutTls};
+use heed::{
+    CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, FlagSetMode, MdbError, RoTxn, RwTxn, WithoutTls,
+};
 
 use crate::ahead::Ahead;
 use crate::disk::free_bytes;
@@ -37,12 +41,7 @@ impl Environment {
         settings: &BackendSettings,
         names: &[&'static str],
     ) -> Result<Self, BackendError> {
-        let flags = match settings.durability {
-            Durability::Synced => EnvFlags::empty(),
-            Durability::Relaxed => EnvFlags::NO_META_SYNC,
-            Durability::Unsynced => EnvFlags::NO_SYNC,
-        };
-        let mut this = Self::map(dir, flags, dir.join(DATA_FILE), settings, names)?;
+        let mut this = Self::map(dir, EnvFlags::empty(), dir.join(DATA_FILE), settings, names)?;
         this.env.clear_stale_readers().map_err(|error| this.error("clearing stale readers", error))?;
         if settings.durability != Durability::Unsynced {
             this.ahead = Ahead::of(&this.data_file).ok();
@@ -51,7 +50,21 @@ impl Environment {
             let table = this.create_table(name).map_err(|error| this.error("making a table", error))?;
             this.tables.push(table);
         }
+        this.relax(settings.durability).map_err(|error| this.error("setting the durability", error))?;
         Ok(this)
+    }
+
+    /// From here on commits wait for the disk as the durability says. Tables that were made before are on it.
+    #[expect(unsafe_code, reason = "LMDB gives up durability on its caller's word alone")]
+    fn relax(&self, durability: Durability) -> heed::Result<()> {
+        let flags = match durability {
+            Durability::Synced => return Ok(()),
+            Durability::Relaxed => EnvFlags::NO_META_SYNC,
+            Durability::Unsynced => EnvFlags::NO_SYNC,
+        };
+        // SAFETY: neither flag gives up memory safety while the machine is up; after a power failure the file is checked
+        // before it is mapped. Nobody else has this environment yet, so nobody else sets flags.
+        unsafe { self.env.set_flags(flags, FlagSetMode::Enable) }
     }
 
     /// Opens the data file alone, for reading, beside an environment that is broken for good.
@@ -71,6 +84,21 @@ impl Environment {
         Ok(this)
     }
 
+    /// Makes a data file with empty tables at `path`, where nothing is yet, and does not wait for the disk. It takes no LMDB
+    /// lock: nobody else knows of it.
+    pub(crate) fn make(
+        path: &Path,
+        settings: &BackendSettings,
+        names: &[&'static str],
+    ) -> Result<(), BackendError> {
+        let flags = EnvFlags::NO_LOCK | EnvFlags::NO_SUB_DIR | EnvFlags::NO_SYNC;
+        let this = Self::map(path, flags, path.to_owned(), settings, names)?;
+        for name in names {
+            this.create_table(name).map_err(|error| this.error("making a table", error))?;
+        }
+        Ok(())
+    }
+
     #[expect(
         unsafe_code,
         reason = "LMDB maps a file, and only its caller can promise that nobody changes it"
@@ -86,10 +114,9 @@ impl Environment {
         options.map_size(settings.map_bytes_rounded());
         options.max_readers(settings.readers_max);
         options.max_dbs(u32::try_from(names.len()).unwrap_or(u32::MAX));
-        // SAFETY: none of these flags gives up memory safety. NO_SYNC and NO_META_SYNC give up durability, as the
-        // settings say; after a power failure the file is checked before it is mapped. NO_LOCK goes with READ_ONLY, on a
-        // file that is no longer written (see `open_read_only`). WRITE_MAP is never set, so no stray write of this
-        // process reaches the file.
+        // SAFETY: none of these flags gives up memory safety. NO_LOCK goes with a file that is no longer written (see
+        // `open_read_only`), or with one whose name nobody knows, as NO_SYNC does (see `make`). WRITE_MAP is never set, so
+        // no stray write of this process reaches the file.
         unsafe { options.flags(flags) };
         // SAFETY: a map is sound while nobody but LMDB changes the file. The folder's own lock (`folder.rs`) keeps out
         // every other program that uses this crate. The file was verified before (`file`), so the pages where a walk
@@ -139,6 +166,24 @@ impl Environment {
         ahead.prepare(&self.data_file, end, info.map_size as u64);
     }
 
+    /// Writes the two pages that begin the file as they are once more, and forces them to the disk with everything else.
+    ///
+    /// The caller has the turn to write.
+    pub(crate) fn force_first_pages(&self) -> io::Result<()> {
+        let page_bytes = self.env.unnamed_database_stat().page_size as usize;
+        let file = File::options().read(true).write(true).open(&self.data_file)?;
+        let mut pages = vec![0; 2 * page_bytes];
+        file.read_exact_at(&mut pages, 0)?;
+        file.write_all_at(&pages, 0)?;
+        file.sync_data()
+    }
+
+    /// Whether the disk still takes what it is given. LMDB does not tell whether a write or a sync has failed, and after a
+    /// sync that failed earlier commits may be lost too. The system tells every descriptor of it once, so ours is asked.
+    fn can_sync(&self) -> bool {
+        self.ahead.as_ref().is_none_or(|ahead| ahead.sync().is_ok())
+    }
+
     /// Whether LMDB has given the environment up: the page that makes a commit valid could not be written.
     ///
     /// Only the holder of the backend's write turn may ask, because asking takes LMDB's writer lock.
@@ -162,12 +207,13 @@ impl Environment {
     ///
     /// LMDB writes many pages with one call. When only some of them fit, the call succeeds in part, and LMDB makes an
     /// input/output error of that, as it does of a broken disk. So the room that is left decides: a call writes 64
-    /// pages, or one value.
+    /// pages, or one value. A sync that failed is another matter, whatever it says.
     pub(crate) fn is_want_of_room(&self, error: &io::Error) -> bool {
         const NEARLY_FULL_BYTES: u64 = 16 << 20;
-        is_disk_full(error)
+        let says_so = is_disk_full(error)
             || error.raw_os_error() == Some(libc::EIO)
-                && free_bytes(&self.data_file).is_some_and(|free| free < NEARLY_FULL_BYTES)
+                && free_bytes(&self.data_file).is_some_and(|free| free < NEARLY_FULL_BYTES);
+        says_so && self.can_sync()
     }
 
     pub(crate) fn map_bytes(&self) -> usize {

@@ -9,9 +9,10 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::environment::DATA_FILE;
+use crate::environment::{DATA_FILE, Environment};
 use crate::error::BackendError;
 use crate::file::verify_file;
+use crate::settings::BackendSettings;
 
 /// The file that is locked while a store is open.
 const LOCK_FILE: &str = "LOCK";
@@ -83,17 +84,36 @@ impl Folder {
         }
     }
 
-    /// Writes down that the store was made, and forces the folder's entries to the disk, so that a power failure cannot
-    /// take files that were synced.
+    /// Forces the folder's entries to the disk, so that a power failure cannot take files that were synced, and then writes
+    /// down that the store was made: were that on the disk before, a power failure in between would leave a store that is
+    /// gone, though it was made.
     pub(crate) fn mark_made(&self) -> Result<(), BackendError> {
         let mark = || -> io::Result<()> {
+            force_names(&self.path)?;
             self.lock.write_all_at(MADE.as_bytes(), 0)?;
-            self.lock.sync_all()?;
-            sync_folder(&self.path)?;
-            self.path.canonicalize()?.parent().map_or(Ok(()), sync_folder)
+            self.lock.sync_all()
         };
         mark().map_err(|source| BackendError::Io { what: "making the store's files durable", source })
     }
+}
+
+/// Makes the data file of a new store, whose tables are empty. It gets its name when it is whole and on the disk: a power
+/// failure at any moment leaves no data file or a whole one, and never one that the next open would have to refuse, or that
+/// would harm it.
+pub(crate) fn make_data_file(
+    folder: &Folder,
+    settings: &BackendSettings,
+    tables: &[&'static str],
+) -> Result<(), BackendError> {
+    let new = folder.path.join(format!("{DATA_FILE}.new"));
+    let failed = |source| BackendError::Io { what: "making the data file", source };
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    Environment::make(&new, settings, tables)?;
+    File::open(&new).and_then(|file| file.sync_all()).map_err(failed)?;
+    fs::rename(&new, folder.data_file()).map_err(failed)
 }
 
 impl Drop for Folder {
@@ -102,6 +122,22 @@ impl Drop for Folder {
         // own program, and would hold the lock until then. Nothing can be done if it fails.
         let _ = self.lock.unlock();
     }
+}
+
+/// Forces the names in a folder to the disk, its own, and those of the folders above it: any of them may be new, made for
+/// what is in the folder or just before it.
+///
+/// # Errors
+///
+/// What the system said of the folder or of the one that holds its name. Those further up may be on file systems where this
+/// cannot be asked for, or may not be opened by this user, and then they are nobody's new folders.
+pub fn force_names(folder: &Path) -> io::Result<()> {
+    let folder = folder.canonicalize()?;
+    sync_folder(&folder)?;
+    let mut above = folder.ancestors().skip(1);
+    above.next().map_or(Ok(()), sync_folder)?;
+    above.for_each(|folder| drop(sync_folder(folder)));
+    Ok(())
 }
 
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {

@@ -23,7 +23,7 @@ use crate::request::{TxnRequest, TxnResponse};
 use crate::store::Inner;
 use crate::superseded::Superseded;
 use crate::txn::Txn;
-use crate::{CommitFailure, MvccError};
+use crate::{CommitFailure, MvccError, open};
 
 /// How many rows the index takes while readers wait.
 const APPLY_ROWS_MAX: usize = 256;
@@ -170,7 +170,11 @@ impl<'m> Group<'m> {
             CommitFailure::TakenBack(crate::Opaque::new(std::io::Error::other("a trial")))
         );
         if is_dirty && let Err(error) = write.commit() {
-            return Err(CommitFailure::of(error, used_bytes, quota_bytes));
+            let failure = CommitFailure::of(error, used_bytes, quota_bytes);
+            if matches!(failure, CommitFailure::OutcomeUnknown(_)) {
+                open::doubt(inner);
+            }
+            return Err(failure);
         }
         failpoint!("mvcc::committed");
         writer.make_visible(inner, scheduled, slice);

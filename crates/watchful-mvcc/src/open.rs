@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
-use watchful_backend::{Backend, ReadTxn};
+use watchful_backend::{Backend, BackendError, ReadTxn};
 use watchful_revision::{RecordRef, Revision};
 
 use crate::compaction::CompactionState;
@@ -16,10 +16,11 @@ use crate::format::{self, FORMAT, META_EPOCH, Meta, TABLES, Tables};
 use crate::group::Writer;
 use crate::history::parse_revision;
 use crate::lease::Leases;
+use crate::mark::{self, Mark};
 use crate::scan::{LogRow, LogScan, Misfit, Scanned, TOGETHER};
 use crate::stats::Gauges;
 use crate::store::{Inner, OpenReport};
-use crate::{CommitFailure, MvccError, MvccSettings, mark};
+use crate::{CommitFailure, Durability, MvccError, MvccSettings};
 
 /// Opens the store in `dir`.
 pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenReport), MvccError> {
@@ -29,8 +30,16 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
         |_: &Path| mark::read(dir).map_or(true, |left| left.is_some_and(|left| left.may_be_damaged(&now)));
     let backend = Backend::open_checking(dir, &settings.backend(), &TABLES, must_check)?;
     let tables = Tables::of(&backend)?;
-    let created = make_if_new(dir, &backend, tables)?;
+    let is_new = is_new(dir, &backend, tables)?;
     let left = mark::read(dir)?;
+    if is_new || left.as_ref().is_some_and(|left| left.is_open) {
+        backend.settle()?;
+    }
+    if is_new {
+        // The mark goes first, as it does before everything that is written.
+        mark::write(dir, &now)?;
+        make(&backend, tables)?;
+    }
 
     let txn = backend.read()?;
     let mut meta = format::read_meta(&txn, tables)?;
@@ -42,7 +51,13 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
     let epoch_raised = left.as_ref().is_some_and(|left| left.may_have_lost(&now));
     meta.epoch = meta.epoch.saturating_add(u64::from(epoch_raised));
     if left.as_ref().is_some_and(|left| left.is_open) {
-        settle(&backend, tables, meta.epoch)?;
+        if now.durability == Durability::Unsynced {
+            // What is written now is not waited for, so a power failure may damage it: that has to be known then, and that
+            // the epoch may not have risen yet.
+            let boot_id = if epoch_raised { String::new() } else { now.boot_id.clone() };
+            mark::write(dir, &Mark { boot_id, ..now.clone() })?;
+        }
+        write_epoch(&backend, tables, meta.epoch)?;
     }
     mark::write(dir, &now)?;
     failpoint!("mvcc::open::marked");
@@ -50,7 +65,7 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
     let rows = scanned.rows;
     let inner = assemble(dir, settings, (backend, tables), &meta, leases, scanned);
     let report = OpenReport {
-        created,
+        created: is_new,
         keys: inner.index.read().keys() as u64,
         rows,
         leases: inner.leases.read().len() as u64,
@@ -61,33 +76,58 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
     Ok((inner, report))
 }
 
+/// After a failure that leaves open what is on the disk, whoever opens the store next must not trust that the machine has
+/// been up all the while. With [`Durability::Synced`] nothing that was acknowledged is in doubt.
+pub(crate) fn doubt(inner: &Inner) {
+    if inner.settings.durability != Durability::Synced {
+        let mark = Mark { boot_id: String::new(), ..inner.settings.mark(true) };
+        // On a disk that fails, this may fail as well; the failure that led here is the one to tell.
+        let _ = mark::write(&inner.dir, &mark);
+    }
+}
+
+/// Forces everything that was committed to the disk.
+pub(crate) fn sync(inner: &Inner) -> Result<(), MvccError> {
+    let synced = inner.backend.sync();
+    if let Err(error) = &synced
+        && !matches!(error, BackendError::Poisoned)
+    {
+        doubt(inner);
+    }
+    Ok(synced?)
+}
+
 /// Marks the store as closed, when everything that was committed is on the disk.
 pub(crate) fn close(inner: &Inner) -> Result<(), MvccError> {
-    inner.backend.sync()?;
+    sync(inner)?;
     mark::write(&inner.dir, &inner.settings.mark(false))
 }
 
-/// Writes what a new store keeps about itself. Refuses a store of another format, and something else in a store's place.
-fn make_if_new(dir: &Path, backend: &Backend, tables: Tables) -> Result<bool, MvccError> {
+/// Whether the store is yet to be made. Refuses a store of another format, and something else in a store's place.
+fn is_new(dir: &Path, backend: &Backend, tables: Tables) -> Result<bool, MvccError> {
     let txn = backend.read()?;
     match format::read_format(&txn, tables)? {
-        Some(FORMAT) => return Ok(false),
-        Some(found) => return Err(MvccError::FormatVersion { found, supported: FORMAT }),
-        None if txn.is_empty(tables.log)? && txn.is_empty(tables.meta)? => {}
+        Some(FORMAT) => Ok(false),
+        Some(found) => Err(MvccError::FormatVersion { found, supported: FORMAT }),
+        None if txn.is_empty(tables.log)? && txn.is_empty(tables.meta)? => Ok(true),
         None => {
             let reason = "it does not say which format it has".to_owned();
-            return Err(MvccError::NotAStore { path: dir.to_owned(), reason });
+            Err(MvccError::NotAStore { path: dir.to_owned(), reason })
         }
     }
-    drop(txn);
+}
+
+/// Writes what a new store keeps about itself. That is on the disk whatever the durability, so a store that was opened keeps
+/// its id.
+fn make(backend: &Backend, tables: Tables) -> Result<(), MvccError> {
     let mut write = backend.write()?;
     format::write_new(&mut write, tables, random_id())?;
     commit(write)?;
-    Ok(true)
+    Ok(backend.sync()?)
 }
 
-/// After an unclean end, everything that was committed is forced to the disk before anything is built on it.
-fn settle(backend: &Backend, tables: Tables, epoch: u64) -> Result<(), MvccError> {
+/// After an unclean end, everything that was committed is on the disk before anything is built on it.
+fn write_epoch(backend: &Backend, tables: Tables, epoch: u64) -> Result<(), MvccError> {
     let mut write = backend.write()?;
     format::write_number(&mut write, tables, META_EPOCH, epoch)?;
     commit(write)?;

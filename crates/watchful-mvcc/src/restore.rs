@@ -10,7 +10,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-use watchful_backend::Backend;
+use watchful_backend::{Backend, force_names};
 
 use crate::mark::{self, Mark};
 use crate::{Durability, LoadPlan, Loader, Mvcc, MvccError, MvccSettings, check};
@@ -79,7 +79,7 @@ fn load<E: From<MvccError>>(
 
 fn move_whole(from: &Path, dir: &Path) -> io::Result<()> {
     fs::rename(Backend::data_file(from), Backend::data_file(dir))?;
-    File::open(dir)?.sync_all()
+    force_names(dir)
 }
 
 fn make_empty(dir: &Path) -> Result<(), MvccError> {
@@ -94,7 +94,7 @@ fn copy_whole(backup: &Path, dir: &Path) -> io::Result<()> {
     fs::copy(backup, &partial)?;
     File::open(&partial)?.sync_all()?;
     fs::rename(&partial, Backend::data_file(dir))?;
-    File::open(dir)?.sync_all()
+    force_names(dir)
 }
 
 fn unusable(path: &Path, error: &io::Error) -> MvccError {

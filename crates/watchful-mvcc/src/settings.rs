@@ -11,10 +11,11 @@ pub enum Durability {
     /// A commit is on the disk before it is acknowledged.
     #[default]
     Synced,
-    /// A power failure may take the last commits; the store is whole.
+    /// A power failure may take the last commit, with every transaction of its group; the store is whole.
     Relaxed,
     /// Nothing waits for the disk. A power failure may take commits and may damage the file, which is then checked page
-    /// by page before it is opened again. For tests, caches, and data that can be made anew.
+    /// by page before it is opened again, and may be refused. Where it is not, every record is one that was written, but
+    /// older and newer pages may have come together. For tests, caches, and data that can be made anew.
     Unsynced,
 }
 

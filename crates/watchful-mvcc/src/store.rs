@@ -207,7 +207,7 @@ impl Mvcc {
     ///
     /// What the backend said. Writes are refused from then on.
     pub fn sync(&self) -> Result<(), MvccError> {
-        Ok(self.inner.backend.sync()?)
+        open::sync(&self.inner)
     }
 
     /// The bytes of the pages in use, as the quota counts them. Costs one atomic load.

@@ -258,3 +258,20 @@ fn zero_a_leaf(dir: &Path) {
     bytes[leaf * page_bytes..][..page_bytes].fill(0);
     fs::write(data_file(dir), bytes).unwrap();
 }
+
+/// A power failure in the first moments of a new store once left a data file that every later start refused: it had its
+/// name before its pages were on the disk. What is left of such a beginning now has another name, and is no obstacle.
+#[test]
+fn a_store_whose_making_was_broken_off_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    for left in [&[0; 8192][..], b"half a page", b""] {
+        let dir = dir.path().join(left.len().to_string());
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join("LOCK"), "").unwrap();
+        fs::write(dir.join("data.mdb.new"), left).unwrap();
+        let (backend, log) = open(&dir);
+        append(&backend, log, 1, 10);
+        assert_eq!(entries(&backend, log).len(), 1);
+        assert!(!dir.join("data.mdb.new").exists());
+    }
+}
