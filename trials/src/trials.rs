@@ -27,4 +27,4 @@ pub(crate) struct Round<'a> {
     pub(crate) tally: &'a mut Tally,
 }
 
-pub(crate) const ALL: &[Trial] = &[];
+pub(crate) const ALL: &[Trial] = &[crate::damage::TRIAL];

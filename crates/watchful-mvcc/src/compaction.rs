@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 use watchful_revision::{RecordRef, Revision};
 
 use crate::MvccError;
-use crate::format::{META_COMPACT_FINISHED, META_COMPACT_SCHEDULED};
+use crate::format::{META_COMPACT_FINISHED, META_COMPACT_SCHEDULED, number_row};
 use crate::group::{Group, Writer};
 use crate::rows::missing;
 use crate::store::Inner;
@@ -136,7 +136,7 @@ impl Group<'_> {
 
     fn write_number(&mut self, name: &str, number: u64) -> Result<(), MvccError> {
         let table = self.inner.tables.meta;
-        let written = self.write.put(table, name.as_bytes(), &number.to_be_bytes());
+        let written = self.write.put(table, name.as_bytes(), &number_row(name, number));
         written.map_err(|error| self.fail(error))
     }
 }

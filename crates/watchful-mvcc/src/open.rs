@@ -11,7 +11,7 @@ use watchful_backend::{Backend, ReadTxn};
 use watchful_revision::{RecordRef, Revision};
 
 use crate::compaction::CompactionState;
-use crate::format::{self, FORMAT, META_EPOCH, Meta, TABLES, Tables};
+use crate::format::{self, FORMAT, FORMAT_WITHOUT_SUMS, META_EPOCH, Meta, TABLES, Tables};
 use crate::group::Writer;
 use crate::history::parse_revision;
 use crate::lease::Leases;
@@ -64,11 +64,19 @@ pub(crate) fn close(inner: &Inner) -> Result<(), MvccError> {
     mark::write(&inner.dir, &inner.settings.mark(false))
 }
 
-/// Writes what a new store keeps about itself. Refuses a store of another format, and something else in a store's place.
+/// Writes what a new store keeps about itself, and makes a store of the format before one of this. Refuses a store of a format
+/// that is not known, and something else in a store's place.
 fn make_if_new(dir: &Path, backend: &Backend, tables: Tables) -> Result<bool, MvccError> {
     let txn = backend.read()?;
     match format::read_format(&txn, tables)? {
         Some(FORMAT) => return Ok(false),
+        Some(FORMAT_WITHOUT_SUMS) => {
+            drop(txn);
+            let mut write = backend.write()?;
+            format::add_sums(&mut write, tables)?;
+            commit(write)?;
+            return Ok(false);
+        }
         Some(found) => return Err(MvccError::FormatVersion { found, supported: FORMAT }),
         None if txn.is_empty(tables.log)? && txn.is_empty(tables.meta)? => {}
         None => {
@@ -99,10 +107,10 @@ fn read_leases(txn: &ReadTxn, tables: Tables) -> Result<Leases, MvccError> {
     let mut leases = Leases::default();
     for row in txn.range(tables.lease, ..)? {
         let (key, value) = row?;
-        let (id, ttl_seconds) = format::parse_lease(key, value)
-            .ok_or_else(|| MvccError::DamagedStore { what: "a row of its table `lease`".to_owned() })?;
+        let (id, ttl_seconds) = format::parse_lease(key, value).ok_or_else(format::damaged_lease)?;
         leases.grant(id, ttl_seconds);
     }
+    counted("lease", leases.len() as u64, txn.len(tables.lease)?)?;
     Ok(leases)
 }
 
@@ -120,13 +128,23 @@ fn scan_log(txn: &ReadTxn, tables: Tables, meta: &Meta) -> Result<Scanned, MvccE
         }
     }
     scan.add(&rows).map_err(found_at)?;
-    Ok(scan.finish())
+    let scanned = scan.finish();
+    counted("log", scanned.rows, txn.len(tables.log)?)?;
+    Ok(scanned)
+}
+
+/// A page that was exchanged for an older one may end a scan early, or lead past rows. The number of a table's rows is kept
+/// elsewhere.
+fn counted(table: &str, found: u64, said: u64) -> Result<(), MvccError> {
+    let what = || format!("its table `{table}` has {found} rows, and should have {said}");
+    if found == said { Ok(()) } else { Err(MvccError::DamagedStore { what: what() }) }
 }
 
 /// In a log, rows are in order; what does not follow the row before it has lost that row.
 fn found_at((revision, misfit): (Revision, Misfit)) -> MvccError {
     let reason = match misfit {
         Misfit::Gap | Misfit::NotAfter => format!("rows before the revision {revision} are missing"),
+        Misfit::CutLife => format!("the row before that of revision {revision} of its key is missing"),
         Misfit::TooMany => "it has more keys than an index can hold".to_owned(),
     };
     MvccError::Damaged { revision, reason }

@@ -109,7 +109,7 @@ mod budget;
 mod promise;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use copies::{CheckReport, check, restore};
+pub use copies::{CheckReport, LostRevisions, SalvageReport, check, restore, salvage};
 pub use distribution::Distribution;
 pub use error::{Error, Other};
 pub use export::Export;
