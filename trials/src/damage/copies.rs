@@ -1,7 +1,7 @@
 //! What becomes of a file: one kind of damage a copy, at a place by seed.
 
 use watchful_revision::Revision;
-use watchful_testkit::{Row, SplitMix64};
+use watchful_testkit::SplitMix64;
 
 use super::scene::{PAGE_BYTES, Scene};
 
@@ -20,6 +20,7 @@ pub(super) enum Kind {
     Header,
     Garbage,
     Record,
+    Tree,
 }
 
 /// A damaged copy of a scene's file.
@@ -33,7 +34,7 @@ pub(super) struct Copy {
 }
 
 /// How often each kind is tried.
-const KINDS: [Kind; 16] = [
+const KINDS: [Kind; 17] = [
     Kind::Byte,
     Kind::Byte,
     Kind::Bit,
@@ -50,6 +51,7 @@ const KINDS: [Kind; 16] = [
     Kind::Header,
     Kind::Garbage,
     Kind::Record,
+    Kind::Tree,
 ];
 
 impl Copy {
@@ -70,6 +72,7 @@ impl Copy {
             Kind::Header => copy.header(rng),
             Kind::Garbage => copy.append(rng),
             Kind::Record => copy.record(rng, scene),
+            Kind::Tree => copy.tree(rng),
         }
         copy
     }
@@ -200,14 +203,39 @@ impl Copy {
         self.tell(format!("{len} bytes are behind it"));
     }
 
+    /// A branch page lost, and sometimes the lists of free pages with it: what the branch led to is then on pages that look as
+    /// old ones do.
+    fn tree(&mut self, rng: &mut SplitMix64) {
+        const BRANCH: u8 = 1;
+        let page = |bytes: &[u8], number: usize| {
+            bytes.get(number * PAGE_BYTES..(number + 1) * PAGE_BYTES).map(<[u8]>::to_vec)
+        };
+        let pages = self.bytes.len() / PAGE_BYTES;
+        let branches: Vec<usize> = (2..pages)
+            .filter(|number| page(&self.bytes, *number).is_some_and(|page| page[10..12] == [BRANCH, 0]))
+            .collect();
+        let mut lost = if branches.is_empty() { Vec::new() } else { vec![*rng.pick(&branches)] };
+        if rng.chance(2) {
+            // The newer of the first two pages tells where the lists of free pages begin, and where the tables do.
+            let number_at =
+                |at: usize| u64::from_le_bytes(self.bytes[at..at + 8].try_into().unwrap_or_default());
+            let newest = if number_at(PAGE_BYTES + 144) > number_at(144) { PAGE_BYTES } else { 0 };
+            let tree = newest + *rng.pick(&[80, 128]);
+            lost.extend(usize::try_from(number_at(tree)).ok().filter(|page| *page < pages));
+        }
+        for number in lost {
+            self.bytes[number * PAGE_BYTES..(number + 1) * PAGE_BYTES].fill(0);
+            self.tell(format!("page {number} of a tree is zeros"));
+        }
+    }
+
     /// A change in the value of a record, wherever the file has it: old pages have it too.
     fn record(&mut self, rng: &mut SplitMix64, scene: &Scene) {
-        let newest = scene.newest().current_revision;
-        let rows: Vec<Row> = scene.model.state_at(newest).into_iter().collect();
+        let rows = scene.rows_at(scene.newest().current_revision);
         if rows.is_empty() {
             return;
         }
-        let row = rng.pick(&rows);
+        let row = rng.pick(rows);
         let value = &row.value[..row.value.len().min(12)];
         let at: Vec<usize> = self
             .bytes

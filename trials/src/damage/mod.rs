@@ -33,7 +33,7 @@ pub(crate) const TRIAL: Trial = Trial {
 };
 
 /// So many copies a round, beside the cuts.
-const COPIES: u64 = 120;
+const COPIES: u64 = 60;
 
 fn round(round: &mut Round<'_>) -> Outcome {
     let scene = Scene::new(&mut round.rng, &round.dir.join("scene"))?;
@@ -141,6 +141,7 @@ impl Kind {
             Self::Header => "of a foreign header",
             Self::Garbage => "with garbage behind",
             Self::Record => "of a record",
+            Self::Tree => "of a tree",
         }
     }
 }

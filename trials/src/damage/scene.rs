@@ -33,11 +33,10 @@ pub(super) struct Scene {
     pub(super) file: Vec<u8>,
     /// The same as it was after some of the commits before.
     pub(super) older_files: Vec<Vec<u8>>,
-    pub(super) model: Model,
     /// After each commit, the newest last.
     pub(super) facts: Vec<Facts>,
-    /// What is read at each revision, by a hash.
-    states: Vec<u64>,
+    /// What is read at each revision, and a hash of it.
+    states: Vec<(Vec<Row>, u64)>,
 }
 
 pub(super) fn settings() -> MvccSettings {
@@ -68,13 +67,17 @@ impl Scene {
         }
         let Writer { model, facts, .. } = writer;
         drop(mvcc);
-        let states =
-            (0..=model.current_revision()).map(|revision| hash_of(&model.state_at(revision))).collect();
+        let states = (0..=model.current_revision()).map(|revision| {
+            let rows = model.state_at(revision);
+            let hash = hash_of(&rows);
+            (rows, hash)
+        });
+        let states = states.collect();
         let mut beside = Vec::new();
         for name in ["LOCK", "MARK"] {
             beside.push((name.into(), fs::read(dir.join(name))?));
         }
-        Ok(Self { beside, file: fs::read(dir.join("data.mdb"))?, older_files, model, facts, states })
+        Ok(Self { beside, file: fs::read(dir.join("data.mdb"))?, older_files, facts, states })
     }
 
     /// Makes the folder anew, with this data file.
@@ -89,6 +92,11 @@ impl Scene {
 
     pub(super) fn pages(&self) -> usize {
         self.file.len() / PAGE_BYTES
+    }
+
+    /// What was read at a revision.
+    pub(super) fn rows_at(&self, revision: u64) -> &[Row] {
+        usize::try_from(revision).ok().and_then(|at| self.states.get(at)).map_or(&[], |(rows, _)| rows)
     }
 
     pub(super) fn newest(&self) -> &Facts {
@@ -113,7 +121,7 @@ impl Scene {
         }
         for (revision, state) in (facts.compact_revision.max(1)..).zip(states) {
             let owed = usize::try_from(revision).ok().and_then(|at| self.states.get(at));
-            if owed != Some(state) {
+            if owed.map(|(_, hash)| hash) != Some(state) {
                 return Err(format!("revision {revision} reads otherwise"));
             }
         }
