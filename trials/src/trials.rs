@@ -69,4 +69,5 @@ pub(crate) const ALL: &[Trial] = &[
         about: "calls to the disk fail: every answer is true, and nothing acknowledged is lost",
         round: crate::disk::faults::round,
     },
+    crate::damage::TRIAL,
 ];

@@ -89,7 +89,10 @@ mod file;
 pub use backend::{Backend, BackendStats, Table};
 pub use defragment::Defragmented;
 pub use error::{BackendError, CommitError, EngineError};
-pub use file::{CheckError, CheckReport, DamagedValue, Problem, TableReport, check_file, check_file_with};
+pub use file::{
+    CheckError, CheckReport, DamagedValue, Piece, Place, Problem, SalvageFile, TableReport, Walked,
+    check_file, check_file_with,
+};
 pub use folder::force_names;
 pub use range::{Range, RevRange};
 pub use read::{Entry, KEY_LEN_MAX, LongRead, ReadTxn};

@@ -16,7 +16,7 @@ use watchful_revision::{RecordRef, Revision};
 
 use crate::MvccError;
 use crate::failpoint::failpoint;
-use crate::format::{META_COMPACT_FINISHED, META_COMPACT_SCHEDULED};
+use crate::format::{META_COMPACT_FINISHED, META_COMPACT_SCHEDULED, number_row};
 use crate::group::{Group, Writer};
 use crate::rows::missing;
 use crate::store::Inner;
@@ -140,7 +140,7 @@ impl Group<'_> {
 
     fn write_number(&mut self, name: &str, number: u64) -> Result<(), MvccError> {
         let table = self.inner.tables.meta;
-        let written = self.write.put(table, name.as_bytes(), &number.to_be_bytes());
+        let written = self.write.put(table, name.as_bytes(), &number_row(name, number));
         written.map_err(|error| self.fail(error))
     }
 }

@@ -86,8 +86,7 @@ impl Export<'_> {
         let rows = self.txn.range(self.tables.lease, ..)?;
         Ok(rows.map(|row| {
             let (key, value) = row?;
-            let damaged = || MvccError::DamagedStore { what: "a row of its table `lease`".to_owned() };
-            format::parse_lease(key, value).ok_or_else(damaged)
+            format::parse_lease(key, value).ok_or_else(format::damaged_lease)
         }))
     }
 

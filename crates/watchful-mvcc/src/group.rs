@@ -17,6 +17,7 @@ use watchful_revision::{LeaseId, Record, Revision};
 
 use crate::compaction::{CompactionState, SliceDone};
 use crate::failpoint::failpoint;
+use crate::format::lease_row;
 use crate::lease::LeaseChanges;
 use crate::overlay::{Overlay, OverlayRow};
 use crate::request::{TxnRequest, TxnResponse};
@@ -235,7 +236,7 @@ impl<'m> Group<'m> {
             let key = change.id.to_be_bytes();
             let table = self.inner.tables.lease;
             let written = match change.ttl_seconds {
-                Some(ttl_seconds) => self.write.put(table, &key, &ttl_seconds.to_be_bytes()),
+                Some(ttl_seconds) => self.write.put(table, &key, &lease_row(change.id, ttl_seconds)),
                 None => self.write.delete(table, &key).map(drop),
             };
             if let Err(error) = written {

@@ -108,7 +108,8 @@ impl Loader<'_> {
             return Err(MvccError::LeaseExists { id });
         }
         self.leases.grant(id, ttl_seconds);
-        let written = self.write.put(self.inner.tables.lease, &id.to_be_bytes(), &ttl_seconds.to_be_bytes());
+        let row = format::lease_row(id, ttl_seconds);
+        let written = self.write.put(self.inner.tables.lease, &id.to_be_bytes(), &row);
         written.map_err(|error| self.error(error))
     }
 
@@ -240,6 +241,7 @@ impl Misfit {
         let reason = match self {
             Self::NotAfter => "it does not come after the row before it",
             Self::Gap => "revisions or changes before it are missing, above the compact revision",
+            Self::CutLife => "the row before it of its key is missing, above the compact revision",
             Self::TooMany => "there are more keys than an index can hold",
         };
         refused(revision, reason)

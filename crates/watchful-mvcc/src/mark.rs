@@ -15,6 +15,7 @@ use crate::{Durability, MvccError};
 
 const FILE: &str = "MARK";
 const FIRST_LINE: &str = "watchful mark 1";
+const ANY_FIRST_LINE: &str = "watchful mark ";
 
 /// How a store was left, or is left now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +76,15 @@ pub(crate) fn read(dir: &Path) -> Result<Option<Mark>, MvccError> {
         Ok(text) => match Mark::from_text(&text) {
             Some(mark) => Ok(Some(mark)),
             None => {
-                let reason = "it is not a mark that this program writes".to_owned();
+                let version = text.lines().next().and_then(|line| line.strip_prefix(ANY_FIRST_LINE));
+                let reason = match version.filter(|version| *version != "1") {
+                    Some(version) => format!(
+                        "it is a mark of version {}, and this program reads 1: use the version that wrote it",
+                        version.escape_debug()
+                    ),
+                    None => "it is not a mark that this program writes; where the store is a copy, remove it"
+                        .to_owned(),
+                };
                 Err(MvccError::NotAStore { path, reason })
             }
         },

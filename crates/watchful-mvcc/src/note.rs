@@ -15,6 +15,7 @@ use bytes::Bytes;
 use watchful_backend::KEY_LEN_MAX;
 
 use crate::MvccError;
+use crate::format::checksum;
 use crate::store::Mvcc;
 
 /// The most bytes a note's name may have: a name is a key of LMDB, which has this bound.
@@ -105,8 +106,4 @@ pub(crate) fn decode<'r>(name: &[u8], row: &'r [u8]) -> Result<&'r [u8], MvccErr
         .filter(|(sum, value)| u32::from_be_bytes(**sum) == checksum(name, value))
         .map(|(_, value)| value)
         .ok_or_else(|| MvccError::DamagedStore { what: format!("the note `{}`", name.escape_ascii()) })
-}
-
-fn checksum(name: &[u8], value: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(name), value)
 }

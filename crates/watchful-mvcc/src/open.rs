@@ -12,7 +12,7 @@ use watchful_revision::{RecordRef, Revision};
 
 use crate::compaction::CompactionState;
 use crate::failpoint::failpoint;
-use crate::format::{self, FORMAT, META_EPOCH, Meta, TABLES, Tables};
+use crate::format::{self, FORMAT, FORMAT_WITHOUT_SUMS, META_EPOCH, Meta, TABLES, Tables};
 use crate::group::Writer;
 use crate::history::parse_revision;
 use crate::lease::Leases;
@@ -30,15 +30,17 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
         |_: &Path| mark::read(dir).map_or(true, |left| left.is_some_and(|left| left.may_be_damaged(&now)));
     let backend = Backend::open_checking(dir, &settings.backend(), &TABLES, must_check)?;
     let tables = Tables::of(&backend)?;
-    let is_new = is_new(dir, &backend, tables)?;
-    let left = mark::read(dir)?;
-    if is_new || left.as_ref().is_some_and(|left| left.is_open) {
+    let (found, left) = (look(dir, &backend, tables)?, mark::read(dir)?);
+    let was_open = left.as_ref().is_some_and(|left| left.is_open);
+    if found == Found::New || was_open {
         backend.settle()?;
     }
-    if is_new {
-        // The mark goes first, as it does before everything that is written.
-        mark::write(dir, &now)?;
-        make(&backend, tables)?;
+    let epoch_raised = left.as_ref().is_some_and(|left| left.may_have_lost(&now));
+    if let Some(mark) = mark_before_writing(found, was_open, epoch_raised, &now) {
+        mark::write(dir, &mark)?;
+    }
+    if found != Found::Store {
+        make(&backend, tables, found)?;
     }
 
     let txn = backend.read()?;
@@ -48,15 +50,8 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
     drop(txn);
 
     failpoint!("mvcc::open::scanned");
-    let epoch_raised = left.as_ref().is_some_and(|left| left.may_have_lost(&now));
     meta.epoch = meta.epoch.saturating_add(u64::from(epoch_raised));
-    if left.as_ref().is_some_and(|left| left.is_open) {
-        if now.durability == Durability::Unsynced {
-            // What is written now is not waited for, so a power failure may damage it: that has to be known then, and that
-            // the epoch may not have risen yet.
-            let boot_id = if epoch_raised { String::new() } else { now.boot_id.clone() };
-            mark::write(dir, &Mark { boot_id, ..now.clone() })?;
-        }
+    if was_open {
         write_epoch(&backend, tables, meta.epoch)?;
     }
     mark::write(dir, &now)?;
@@ -65,15 +60,26 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
     let rows = scanned.rows;
     let inner = assemble(dir, settings, (backend, tables), &meta, leases, scanned);
     let report = OpenReport {
-        created: is_new,
+        created: found == Found::New,
         keys: inner.index.read().keys() as u64,
         rows,
         leases: inner.leases.read().len() as u64,
-        unclean: left.is_some_and(|left| left.is_open),
+        unclean: was_open,
         epoch_raised,
         compaction_pending: inner.gauges.compaction_pending.load(Ordering::Acquire),
     };
     Ok((inner, report))
+}
+
+/// The mark goes before everything that is written. What an unclean end left says so already, and tells more, but for this: what
+/// is written unsynced now is not waited for, so a power failure may damage it. That has to be known then, and that the epoch
+/// may not have risen yet.
+fn mark_before_writing(found: Found, was_open: bool, epoch_raised: bool, now: &Mark) -> Option<Mark> {
+    if !was_open {
+        return (found != Found::Store).then(|| now.clone());
+    }
+    let boot_id = if epoch_raised { String::new() } else { now.boot_id.clone() };
+    (now.durability == Durability::Unsynced).then(|| Mark { boot_id, ..now.clone() })
 }
 
 /// After a failure that leaves open what is on the disk, whoever opens the store next must not trust that the machine has
@@ -103,13 +109,24 @@ pub(crate) fn close(inner: &Inner) -> Result<(), MvccError> {
     mark::write(&inner.dir, &inner.settings.mark(false))
 }
 
-/// Whether the store is yet to be made. Refuses a store of another format, and something else in a store's place.
-fn is_new(dir: &Path, backend: &Backend, tables: Tables) -> Result<bool, MvccError> {
+/// What a folder holds when it is opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// A store that is yet to be made.
+    New,
+    /// A store of the format before this one.
+    WithoutSums,
+    Store,
+}
+
+/// What is there. Refuses a store of a format that is not known, and something else in a store's place.
+fn look(dir: &Path, backend: &Backend, tables: Tables) -> Result<Found, MvccError> {
     let txn = backend.read()?;
     match format::read_format(&txn, tables)? {
-        Some(FORMAT) => Ok(false),
+        Some(FORMAT) => Ok(Found::Store),
+        Some(FORMAT_WITHOUT_SUMS) => Ok(Found::WithoutSums),
         Some(found) => Err(MvccError::FormatVersion { found, supported: FORMAT }),
-        None if txn.is_empty(tables.log)? && txn.is_empty(tables.meta)? => Ok(true),
+        None if txn.is_empty(tables.log)? && txn.is_empty(tables.meta)? => Ok(Found::New),
         None => {
             let reason = "it does not say which format it has".to_owned();
             Err(MvccError::NotAStore { path: dir.to_owned(), reason })
@@ -117,11 +134,15 @@ fn is_new(dir: &Path, backend: &Backend, tables: Tables) -> Result<bool, MvccErr
     }
 }
 
-/// Writes what a new store keeps about itself. That is on the disk whatever the durability, so a store that was opened keeps
-/// its id.
-fn make(backend: &Backend, tables: Tables) -> Result<(), MvccError> {
+/// Writes what a new store keeps about itself, or makes a store of the format before this one of this. That is on the disk
+/// whatever the durability, so a store that was opened keeps its id.
+fn make(backend: &Backend, tables: Tables, found: Found) -> Result<(), MvccError> {
     let mut write = backend.write()?;
-    format::write_new(&mut write, tables, random_id())?;
+    match found {
+        Found::New => format::write_new(&mut write, tables, random_id())?,
+        Found::WithoutSums => format::add_sums(&mut write, tables)?,
+        Found::Store => return Ok(()),
+    }
     commit(write)?;
     Ok(backend.sync()?)
 }
@@ -142,10 +163,10 @@ fn read_leases(txn: &ReadTxn, tables: Tables) -> Result<Leases, MvccError> {
     let mut leases = Leases::default();
     for row in txn.range(tables.lease, ..)? {
         let (key, value) = row?;
-        let (id, ttl_seconds) = format::parse_lease(key, value)
-            .ok_or_else(|| MvccError::DamagedStore { what: "a row of its table `lease`".to_owned() })?;
+        let (id, ttl_seconds) = format::parse_lease(key, value).ok_or_else(format::damaged_lease)?;
         leases.grant(id, ttl_seconds);
     }
+    counted("lease", leases.len() as u64, txn.len(tables.lease)?)?;
     Ok(leases)
 }
 
@@ -163,13 +184,23 @@ fn scan_log(txn: &ReadTxn, tables: Tables, meta: &Meta) -> Result<Scanned, MvccE
         }
     }
     scan.add(&rows).map_err(found_at)?;
-    Ok(scan.finish())
+    let scanned = scan.finish();
+    counted("log", scanned.rows, txn.len(tables.log)?)?;
+    Ok(scanned)
+}
+
+/// A page that was exchanged for an older one may end a scan early, or lead past rows. The number of a table's rows is kept
+/// elsewhere.
+fn counted(table: &str, found: u64, said: u64) -> Result<(), MvccError> {
+    let what = || format!("its table `{table}` has {found} rows, and should have {said}");
+    if found == said { Ok(()) } else { Err(MvccError::DamagedStore { what: what() }) }
 }
 
 /// In a log, rows are in order; what does not follow the row before it has lost that row.
 fn found_at((revision, misfit): (Revision, Misfit)) -> MvccError {
     let reason = match misfit {
         Misfit::Gap | Misfit::NotAfter => format!("rows before the revision {revision} are missing"),
+        Misfit::CutLife => format!("the row before that of revision {revision} of its key is missing"),
         Misfit::TooMany => "it has more keys than an index can hold".to_owned(),
     };
     MvccError::Damaged { revision, reason }

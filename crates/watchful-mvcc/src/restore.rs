@@ -12,8 +12,9 @@ use std::path::Path;
 
 use watchful_backend::{Backend, force_names};
 
+use crate::check::look;
 use crate::mark::{self, Mark};
-use crate::{Durability, LoadPlan, Loader, Mvcc, MvccError, MvccSettings, check};
+use crate::{Durability, LoadPlan, Loader, Mvcc, MvccError, MvccSettings};
 
 /// Makes a store in the folder `dir`, which is made or must be empty, of the file `backup` that
 /// [`Mvcc::backup`](crate::Mvcc::backup) wrote. The backup is checked first, and stays as it is.
@@ -25,7 +26,7 @@ use crate::{Durability, LoadPlan, Loader, Mvcc, MvccError, MvccSettings, check};
 /// `DamagedStore` when the check finds anything, `NotAStore`, `TargetExists` when the folder is not empty, or what the
 /// system said. The folder has no store then.
 pub fn restore_backup(backup: &Path, dir: &Path) -> Result<(), MvccError> {
-    let report = check(backup)?;
+    let report = look(backup)?;
     if let Some(problem) = report.problems.first() {
         return Err(MvccError::DamagedStore { what: format!("{}: {problem}", backup.display()) });
     }

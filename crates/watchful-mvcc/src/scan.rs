@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 use watchful_revision::{KeyValueRef, LeaseId, RecordKind, Revision};
 
 use crate::index::{Guess, IndexBuilder, KeyIndex, Newest};
+use crate::lives::Life;
 use crate::superseded::{Change, Superseded};
 
 /// Why a row cannot follow the ones before it.
@@ -15,6 +16,8 @@ pub(crate) enum Misfit {
     NotAfter,
     /// Above the compact revision every revision must be there, and every change in it.
     Gap,
+    /// Above the compact revision the row before it of its key must be there.
+    CutLife,
     /// There are more keys than an index can hold.
     TooMany,
 }
@@ -88,7 +91,12 @@ impl LogScan {
         } else {
             Newest::put(revision, fields.create_revision, fields.version)
         };
-        let (number, prev) = self.builder.add(fields.key, guess, newest).ok_or(Misfit::TooMany)?;
+        let (number, before) = self.builder.add(fields.key, guess, newest).ok_or(Misfit::TooMany)?;
+        let life = |newest: &Newest| Life::of(newest.is_live(), newest.create_revision, newest.changes);
+        if revision.main > self.compact_revision && !life(&newest).follows(before.as_ref().map(life)) {
+            return Err(Misfit::CutLife);
+        }
+        let prev = before.filter(Newest::is_live).map(|before| before.revision());
         if fields.lease != 0 {
             self.leases.insert(number, fields.lease);
         } else if !self.leases.is_empty() {

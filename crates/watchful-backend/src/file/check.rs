@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::layout::TreeCounts;
 use super::pages::{NoMeta, PageFile};
-use super::walk::{DamagedValue, Walk};
+use super::walk::{DamagedValue, Seen, Walk};
 
 /// What a check keeps at most. A file that is torn in the middle may have one on every page, and nobody reads them all.
 const PROBLEMS_MAX: usize = 1000;
@@ -108,6 +108,10 @@ impl Problems {
         }
     }
 
+    pub(super) fn len(&self) -> u64 {
+        self.kept.len() as u64 + self.left_out
+    }
+
     pub(super) fn first(&self) -> Option<&Problem> {
         self.kept.first()
     }
@@ -141,7 +145,12 @@ pub fn check_file_with(
     let io_error = |source| CheckError::Io { path: path.to_owned(), source };
     let (file, metas) = PageFile::open(path).map_err(|error| error.into_check_error(path))?;
     let meta = metas.newest;
-    let mut walk = Walk::new(&file, &meta, &mut visit);
+    let mut visitor = |seen: Seen<'_>| {
+        if let Seen::Entry { table, key, value, .. } = seen {
+            visit(table, key, value);
+        }
+    };
+    let mut walk = Walk::new(&file, &meta, &mut visitor);
     if let Some((page, what)) = metas.misfit {
         walk.problems.add(page, what);
     }

@@ -15,12 +15,14 @@ pub(super) struct Marks {
     marks: Vec<Mark>,
     last_page: u64,
     needed_pages: u64,
+    /// How many free pages lie behind the end of the file.
+    free_behind: u64,
 }
 
 impl Marks {
     pub(super) fn new(file_pages: u64, last_page: u64) -> Self {
         let pages = usize::try_from(file_pages.min(last_page + 1)).unwrap_or(usize::MAX);
-        Self { marks: vec![Mark::Unseen; pages], last_page, needed_pages: 2 }
+        Self { marks: vec![Mark::Unseen; pages], last_page, needed_pages: 2, free_behind: 0 }
     }
 
     /// Takes `count` pages from `first` on as in use, of which the file must have all and none may be taken yet.
@@ -53,8 +55,30 @@ impl Marks {
                 *mark = Mark::Free;
                 Ok(())
             }
-            None => Ok(()),
+            None => {
+                self.free_behind += 1;
+                Ok(())
+            }
         }
+    }
+
+    /// Whether all pages that the newest commit spans and the file does not have are free, as they are unless the number of
+    /// the last page is damaged. Whoever believed that one would make the file as long as it says.
+    pub(super) fn check_end(&self) -> Result<(), Misfit> {
+        let missing = (self.last_page + 1).saturating_sub(self.marks.len() as u64);
+        if missing == self.free_behind {
+            return Ok(());
+        }
+        Err(format!(
+            "the file ends before it, and of the {missing} pages from here on {} are free",
+            self.free_behind
+        ))
+    }
+
+    /// Whether nothing was found to refer to a page that the file has.
+    pub(super) fn is_unseen(&self, number: u64) -> bool {
+        let mark = usize::try_from(number).ok().and_then(|at| self.marks.get(at));
+        mark.is_some_and(|mark| *mark == Mark::Unseen)
     }
 
     /// How many pages the file must have for all that was taken.

@@ -16,6 +16,9 @@ mod check;
 
 mod verify;
 
+mod salvage;
+
 pub use check::{CheckError, CheckReport, Problem, TableReport, check_file, check_file_with};
+pub use salvage::{Piece, SalvageFile, Walked};
 pub(crate) use verify::verify_file;
-pub use walk::DamagedValue;
+pub use walk::{DamagedValue, Place};

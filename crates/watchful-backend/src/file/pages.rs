@@ -11,6 +11,8 @@ use super::layout::{META_LEN, Meta, Misfit};
 pub(super) struct Metas {
     /// The one that counts: the newer of those that can be read.
     pub(super) newest: Meta,
+    /// The other one, if it can be read.
+    pub(super) older: Option<Meta>,
     /// Whether the other one could be followed too. It need not be: after a failed commit LMDB puts back the number of
     /// the commit before on the page it tried to write, and leaves the roots of the failed one.
     pub(super) is_older_usable: bool,
@@ -93,7 +95,7 @@ fn read_metas(file: &File, file_bytes: u64) -> Result<Metas, NoMeta> {
 
 impl Metas {
     fn alone(newest: Meta, misfit: (u64, Misfit)) -> Self {
-        Self { newest, is_older_usable: false, misfit: Some(misfit) }
+        Self { newest, older: None, is_older_usable: false, misfit: Some(misfit) }
     }
 }
 
@@ -103,11 +105,13 @@ fn choose(first: Meta, second: Meta) -> Metas {
     let misplaced = misplaced(&first, &second);
     let (newest, older) = if is_second { (second, first) } else { (first, second) };
     let astray = newest.check_trees().err().map(|misfit| (u64::from(is_second), misfit));
-    Metas { is_older_usable: older.check_trees().is_ok(), misfit: misplaced.or(astray), newest }
+    let is_older_usable = older.check_trees().is_ok();
+    Metas { newest, older: Some(older), is_older_usable, misfit: misplaced.or(astray) }
 }
 
 /// An even commit is written to page 0, an odd one to page 1. LMDB finds the page of a commit by that, so a pair that
-/// does not keep to it would lead it to the wrong one.
+/// does not keep to it would lead it to the wrong one. One of the two is the commit after the other, or both are of a new
+/// file: with a number that is damaged, the older one would be taken for the newer, and the last commit for none.
 fn misplaced(first: &Meta, second: &Meta) -> Option<(u64, Misfit)> {
     let told = |commit| format!("it says that it is of commit {commit}, which has its place on the other");
     if first.page_bytes != second.page_bytes {
@@ -116,7 +120,11 @@ fn misplaced(first: &Meta, second: &Meta) -> Option<(u64, Misfit)> {
     if !first.commit.is_multiple_of(2) {
         return Some((0, told(first.commit)));
     }
-    (second.commit.is_multiple_of(2) && second.commit != 0).then(|| (1, told(second.commit)))
+    if second.commit.is_multiple_of(2) && second.commit != 0 {
+        return Some((1, told(second.commit)));
+    }
+    let follows = first.commit.abs_diff(second.commit) == 1 || first.commit == 0 && second.commit == 0;
+    (!follows).then(|| (1, format!("it is of commit {}, and the first of {}", second.commit, first.commit)))
 }
 
 fn read_meta(file: &File, file_bytes: u64, at: u64) -> Result<Meta, NoMeta> {

@@ -29,8 +29,23 @@ enum Kind<'n> {
 #[error("the value's pages are damaged")]
 pub struct DamagedValue;
 
-/// Is shown every entry that can be read: its table, its key and its value.
-pub(super) type Visitor<'v> = dyn FnMut(&str, &[u8], Result<&[u8], DamagedValue>) + 'v;
+/// Where an entry is in a file: its leaf page, and its node there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub(super) page: u64,
+    pub(super) node: u16,
+}
+
+/// What a walk comes to.
+pub(super) enum Seen<'a> {
+    /// An entry of a table, and whether its value can be read.
+    Entry { table: &'a str, key: &'a [u8], value: Result<&'a [u8], DamagedValue>, place: Place },
+    /// Entries may be missing here: a leaf, an entry, or what a branch leads to. No table: it is the list of tables.
+    Lost { table: Option<&'a str>, is_branch: bool },
+}
+
+/// Is shown all of it, each table in the order of its pages.
+pub(super) type Visitor<'v> = dyn FnMut(Seen<'_>) + 'v;
 
 pub(super) struct Walk<'f, 'v> {
     file: &'f PageFile,
@@ -39,6 +54,12 @@ pub(super) struct Walk<'f, 'v> {
     pub(super) problems: Problems,
     pub(super) tables: Vec<(String, TreeCounts)>,
     found_tables: Vec<(String, Tree)>,
+    /// How many entries each table is said to have.
+    pub(super) said: Vec<(String, u64)>,
+    /// Whether the lists of free pages could be read to their end.
+    pub(super) is_free_list_whole: bool,
+    /// Of a tree with more leaf and overflow pages than this, only the branches are looked at.
+    pub(super) leaves_max: u64,
     visitor: &'v mut Visitor<'v>,
 }
 
@@ -48,6 +69,7 @@ struct Descent<'n> {
     depth: u16,
     counts: TreeCounts,
     previous_key: Vec<u8>,
+    skips_leaves: bool,
 }
 
 /// The keys a page may hold: from the first on, before the second.
@@ -62,6 +84,9 @@ impl<'f, 'v> Walk<'f, 'v> {
             problems: Problems::default(),
             tables: Vec::new(),
             found_tables: Vec::new(),
+            said: Vec::new(),
+            is_free_list_whole: false,
+            leaves_max: u64::MAX,
             visitor,
         }
     }
@@ -71,9 +96,15 @@ impl<'f, 'v> Walk<'f, 'v> {
         self.main(meta)?;
         for (name, tree) in std::mem::take(&mut self.found_tables) {
             let counts = self.tree(&tree, Kind::Named(&name))?;
+            self.said.push((name.clone(), tree.counts.entries));
             self.tables.push((name, counts));
         }
+        let before = self.problems.len();
         self.tree(&meta.free, Kind::Free)?;
+        self.is_free_list_whole = self.problems.len() == before;
+        if let Err(misfit) = self.marks.check_end() {
+            self.problems.add(self.file.len(), misfit);
+        }
         Ok(())
     }
 
@@ -84,16 +115,26 @@ impl<'f, 'v> Walk<'f, 'v> {
     }
 
     fn tree(&mut self, tree: &Tree, kind: Kind<'_>) -> io::Result<TreeCounts> {
-        let mut descent =
-            Descent { kind, depth: tree.depth, counts: TreeCounts::default(), previous_key: Vec::new() };
+        let mut descent = Descent {
+            kind,
+            depth: tree.depth,
+            counts: TreeCounts::default(),
+            previous_key: Vec::new(),
+            skips_leaves: tree.counts.leaf_pages.saturating_add(tree.counts.overflow_pages) > self.leaves_max,
+        };
         if let Err(misfit) = tree.check(self.last_page) {
             self.problems.add(0, misfit);
+            self.lose(&descent, true);
             return Ok(descent.counts);
         }
         let Some(root) = tree.root() else { return Ok(descent.counts) };
         self.page(&mut descent, root, 1, (None, None))?;
-        if descent.counts != tree.counts {
-            let (said, found) = (tree.counts, descent.counts);
+        let mut said = tree.counts;
+        if descent.skips_leaves {
+            (said.overflow_pages, said.entries) = (0, 0);
+        }
+        if descent.counts != said {
+            let found = descent.counts;
             self.problems
                 .add(root, format!("the tree from here on should hold {said:?}, and holds {found:?}"));
         }
@@ -101,7 +142,13 @@ impl<'f, 'v> Walk<'f, 'v> {
     }
 
     fn page(&mut self, on: &mut Descent<'_>, number: u64, level: u16, bounds: Bounds<'_>) -> io::Result<()> {
+        let is_branch = level != on.depth;
         if !self.take(number, 1) {
+            self.lose(on, is_branch);
+            return Ok(());
+        }
+        if on.skips_leaves && !is_branch {
+            on.counts.leaf_pages += 1;
             return Ok(());
         }
         let bytes = self.file.read(number, 1)?;
@@ -109,29 +156,32 @@ impl<'f, 'v> Walk<'f, 'v> {
             Ok(page) => page,
             Err(misfit) => {
                 self.problems.add(number, misfit);
+                self.lose(on, is_branch);
                 return Ok(());
             }
         };
         let nodes = self.nodes(page, number);
         if page.is_leaf() {
             on.counts.leaf_pages += 1;
-            nodes.iter().try_for_each(|node| self.entry(on, number, node, bounds))
+            (0u16..).zip(&nodes).try_for_each(|(index, node)| match node {
+                Some(node) => self.entry(on, Place { page: number, node: index }, node, bounds),
+                None => {
+                    self.lose(on, false);
+                    Ok(())
+                }
+            })
         } else {
             on.counts.branch_pages += 1;
             self.children(on, number, level, &nodes, bounds)
         }
     }
 
-    /// The nodes of a page that fit into it.
-    fn nodes<'a>(&mut self, page: Page<'a>, number: u64) -> Vec<Node<'a>> {
-        let mut nodes = Vec::with_capacity(page.len());
-        for index in 0..page.len() {
-            match page.node(index) {
-                Ok(node) => nodes.push(node),
-                Err(misfit) => self.problems.add(number, misfit),
-            }
-        }
-        if nodes.len() == page.len() && !page.is_filled_by(nodes.iter().map(|node| node.bytes).sum()) {
+    /// The nodes of a page; none in place of each that does not fit into it.
+    fn nodes<'a>(&mut self, page: Page<'a>, number: u64) -> Vec<Option<Node<'a>>> {
+        let node = |index| page.node(index).map_err(|misfit| self.problems.add(number, misfit)).ok();
+        let nodes: Vec<_> = (0..page.len()).map(node).collect();
+        let bytes: Option<usize> = nodes.iter().map(|node| node.as_ref().map(|node| node.bytes)).sum();
+        if bytes.is_some_and(|bytes| !page.is_filled_by(bytes)) {
             self.problems.add(number, "its nodes overlap or leave gaps".to_owned());
         }
         nodes
@@ -142,14 +192,17 @@ impl<'f, 'v> Walk<'f, 'v> {
         on: &mut Descent<'_>,
         number: u64,
         level: u16,
-        nodes: &[Node<'_>],
+        nodes: &[Option<Node<'_>>],
         bounds: Bounds<'_>,
     ) -> io::Result<()> {
         for (index, node) in nodes.iter().enumerate() {
-            let Content::Child(child) = node.content else { continue };
+            let Some(Node { key, content: Content::Child(child), .. }) = *node else {
+                self.lose(on, level + 1 != on.depth);
+                continue;
+            };
             // The first key of a branch stands for "everything before the second", and what it says does not count.
-            let from = if index == 0 { bounds.0 } else { Some(node.key) };
-            let before = nodes.get(index + 1).map(|next| next.key).or(bounds.1);
+            let from = if index == 0 { bounds.0 } else { Some(key) };
+            let before = nodes[index + 1..].iter().flatten().map(|next| next.key).next().or(bounds.1);
             if !on.is_in_order(from, before) {
                 self.problems.add(number, format!("its key {index} is out of order"));
             }
@@ -161,10 +214,11 @@ impl<'f, 'v> Walk<'f, 'v> {
     fn entry(
         &mut self,
         on: &mut Descent<'_>,
-        number: u64,
+        place: Place,
         node: &Node<'_>,
         bounds: Bounds<'_>,
     ) -> io::Result<()> {
+        let number = place.page;
         on.counts.entries += 1;
         let after_previous = on.counts.entries == 1 || on.is_before(&on.previous_key, node.key);
         let within = bounds.0.is_none_or(|from| !on.is_before(node.key, from))
@@ -175,35 +229,32 @@ impl<'f, 'v> Walk<'f, 'v> {
         on.previous_key.clear();
         on.previous_key.extend_from_slice(node.key);
         match node.content {
-            Content::Value(value) => self.value(on, number, node.key, Ok(value)),
-            Content::Overflow { page, len } => self.overflow(on, number, node.key, page, len)?,
+            Content::Value(value) => self.value(on, place, node.key, Ok(value)),
+            Content::Overflow { page, len } => {
+                let bytes = self.take_overflow(&mut on.counts, page, len)?;
+                let value = bytes.as_deref().and_then(|bytes| overflow_value(bytes, len)).ok_or(DamagedValue);
+                self.value(on, place, node.key, value);
+            }
             Content::Table(tree) if matches!(on.kind, Kind::Main) => self.table(number, node.key, tree),
             Content::Table(_) | Content::Child(_) => {
                 self.problems.add(number, "it has a table inside a table".to_owned());
+                self.lose(on, false);
             }
             Content::Unknown { flags } => {
                 self.problems.add(number, format!("it has an entry of an unknown kind (flags {flags:#x})"));
+                self.lose(on, false);
             }
         }
         Ok(())
     }
 
-    fn overflow(
+    /// The pages of a value of `len` bytes, if they are what they should be.
+    pub(super) fn take_overflow(
         &mut self,
-        on: &mut Descent<'_>,
-        from: u64,
-        key: &[u8],
+        counts: &mut TreeCounts,
         first: u64,
         len: usize,
-    ) -> io::Result<()> {
-        let bytes = self.take_overflow(on, first, len)?;
-        let value = bytes.as_deref().and_then(|bytes| overflow_value(bytes, len)).ok_or(DamagedValue);
-        self.value(on, from, key, value);
-        Ok(())
-    }
-
-    /// The pages of a value of `len` bytes, if they are what they should be.
-    fn take_overflow(&mut self, on: &mut Descent<'_>, first: u64, len: usize) -> io::Result<Option<Vec<u8>>> {
+    ) -> io::Result<Option<Vec<u8>>> {
         let needed = overflow_pages_min(len, self.file.page_bytes());
         if !self.take(first, needed) {
             return Ok(None);
@@ -220,19 +271,32 @@ impl<'f, 'v> Walk<'f, 'v> {
                 return Ok(None);
             }
         };
-        on.counts.overflow_pages += pages;
+        counts.overflow_pages += pages;
         if pages > needed {
             self.take(first + needed, pages - needed);
         }
         Ok(Some(bytes))
     }
 
-    fn value(&mut self, on: &Descent<'_>, page: u64, key: &[u8], value: Result<&[u8], DamagedValue>) {
+    fn value(&mut self, on: &Descent<'_>, place: Place, key: &[u8], value: Result<&[u8], DamagedValue>) {
         match (on.kind, value) {
-            (Kind::Named(name), value) => (self.visitor)(name, key, value),
-            (Kind::Free, Ok(list)) => self.free_list(page, key, list),
+            (Kind::Named(table), value) => (self.visitor)(Seen::Entry { table, key, value, place }),
+            (Kind::Free, Ok(list)) => self.free_list(place.page, key, list),
             (Kind::Free, Err(DamagedValue)) => {}
-            (Kind::Main, _) => self.problems.add(page, "it lists something that is not a table".to_owned()),
+            (Kind::Main, _) => {
+                self.problems.add(place.page, "it lists something that is not a table".to_owned());
+                self.lose(on, true);
+            }
+        }
+    }
+
+    /// Tells that entries may be missing here.
+    fn lose(&mut self, on: &Descent<'_>, is_branch: bool) {
+        match on.kind {
+            Kind::Free => {}
+            // What a list of tables leads to is whole tables.
+            Kind::Main => (self.visitor)(Seen::Lost { table: None, is_branch: true }),
+            Kind::Named(name) => (self.visitor)(Seen::Lost { table: Some(name), is_branch }),
         }
     }
 
@@ -243,6 +307,7 @@ impl<'f, 'v> Walk<'f, 'v> {
                 let name = name.escape_ascii();
                 self.problems
                     .add(page, format!("the table {name} is not of the kind that this program makes"));
+                (self.visitor)(Seen::Lost { table: None, is_branch: true });
             }
         }
     }
@@ -272,7 +337,7 @@ impl<'f, 'v> Walk<'f, 'v> {
     }
 
     /// Takes pages as in use. Tells whether they can be read and were not taken before.
-    fn take(&mut self, first: u64, count: u64) -> bool {
+    pub(super) fn take(&mut self, first: u64, count: u64) -> bool {
         let taken = self.marks.take(first, count);
         taken.map_err(|misfit| self.problems.add(first, misfit)).is_ok()
     }

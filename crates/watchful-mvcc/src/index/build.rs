@@ -12,7 +12,6 @@ use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
-use watchful_revision::Revision;
 
 use table::Table;
 
@@ -86,16 +85,10 @@ impl IndexBuilder {
         }
     }
 
-    /// Adds a row, which comes after all that were added before. Tells the key's number, and the row the new one takes
-    /// the place of: none when the key was absent or deleted.
+    /// Adds a row, which comes after all that were added before. Tells the key's number, and what the key was before.
     ///
     /// Nothing at all when there are too many keys for an index: four thousand million.
-    pub(crate) fn add(
-        &mut self,
-        key: &[u8],
-        guess: Guess,
-        newest: Newest,
-    ) -> Option<(u32, Option<Revision>)> {
+    pub(crate) fn add(&mut self, key: &[u8], guess: Guess, newest: Newest) -> Option<(u32, Option<Newest>)> {
         // A key that was not found may have come in since.
         let Some(number) = guess.number.or_else(|| self.find(guess.hash, key)) else {
             return Some((self.insert(guess.hash, key, newest)?, None));
@@ -108,7 +101,7 @@ impl IndexBuilder {
             self.older.resize_with(group + 1, Vec::new);
         }
         self.older[group].push((number, Packed::new(before.version)));
-        Some((number, before.is_live().then(|| before.revision())))
+        Some((number, Some(before)))
     }
 
     fn find(&self, hash: u32, key: &[u8]) -> Option<u32> {

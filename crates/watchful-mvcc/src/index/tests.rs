@@ -105,6 +105,7 @@ proptest! {
                 let (number, prev) = builder.add(key, *guess, *newest).unwrap();
                 assert_eq!(builder.key(number), key);
                 let expected = live.insert(key, newest.is_live().then(|| newest.revision()));
+                let prev = prev.filter(Newest::is_live).map(|before| before.revision());
                 assert_eq!(prev, expected.flatten());
             }
         }

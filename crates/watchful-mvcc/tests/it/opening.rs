@@ -65,7 +65,7 @@ fn another_format_is_refused() {
         txn.commit().unwrap();
     }
     let refused = Mvcc::open(store.path(), &store.settings);
-    assert!(matches!(refused, Err(MvccError::FormatVersion { found: 7, supported: 1 })));
+    assert!(matches!(refused, Err(MvccError::FormatVersion { found: 7, supported: 2 })));
 }
 
 /// Tables of the right names that are no store's.

@@ -18,4 +18,6 @@ mod watching;
 
 mod operating;
 
+mod salvage;
+
 mod mistakes;

@@ -43,6 +43,14 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Serves another of its folders from now on, at the same address.
+    pub(crate) fn serve_from(&mut self, folder: &str) {
+        let (data, folder) = (self.dir().join("data"), self.dir().join(folder));
+        std::fs::remove_dir_all(&data).unwrap();
+        std::fs::rename(folder, data).unwrap();
+        self.start_again();
+    }
+
     /// Serves the same folder at the same address again.
     pub(crate) fn start_again(&mut self) {
         (self.child, self.url) = serve(self.dir.path(), &self.url);
@@ -66,26 +74,39 @@ impl Server {
     /// What somebody types after `$`, and what they see then: everything up to the next `$`. A command may end in
     /// `< TEXT`, which it gets on stdin, `\n` being a line's end. A failure is seen as `[EXIT CODE] ` and stderr.
     pub(crate) fn check(&self, transcript: &str) {
-        let mut seen = String::new();
-        for line in transcript.lines().filter_map(|line| line.strip_prefix("$ ")) {
-            seen.push_str(&format!("$ {line}\n{}", self.type_in(line)));
-        }
-        assert_eq!(seen.trim_end(), transcript.trim(), "\nseen:\n{seen}");
+        check(transcript, |words| self.command(words));
     }
+}
 
-    fn type_in(&self, line: &str) -> String {
+/// The same without a server, typed in the folder `dir`.
+pub(crate) fn check_in(dir: &Path, transcript: &str) {
+    check(transcript, |words| {
+        let mut command = program();
+        command.args(words).current_dir(dir);
+        command
+    });
+}
+
+fn check(transcript: &str, command: impl Fn(&[&str]) -> Command) {
+    let mut seen = String::new();
+    for line in transcript.lines().filter_map(|line| line.strip_prefix("$ ")) {
         let (words, stdin) = line.split_once(" < ").unwrap_or((line, ""));
-        let mut command = self.command(&words.split(' ').map(unquoted).collect::<Vec<_>>());
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // What is typed is short, so it waits in the pipe for whoever reads it or not.
-        let _ = child.stdin.take().unwrap().write_all(stdin.replace("\\n", "\n").as_bytes());
-        let output = child.wait_with_output().unwrap();
-        let (stdout, stderr) = (text(output.stdout), text(output.stderr));
-        match output.status.code() {
-            Some(0) => stdout,
-            code => format!("{stdout}[{}] {stderr}", code.unwrap_or(-1)),
-        }
+        let command = command(&words.split(' ').map(unquoted).collect::<Vec<_>>());
+        seen.push_str(&format!("$ {line}\n{}", type_in(command, stdin)));
+    }
+    assert_eq!(seen.trim_end(), transcript.trim(), "\nseen:\n{seen}");
+}
+
+fn type_in(mut command: Command, stdin: &str) -> String {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // What is typed is short, so it waits in the pipe for whoever reads it or not.
+    let _ = child.stdin.take().unwrap().write_all(stdin.replace("\\n", "\n").as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+    match output.status.code() {
+        Some(0) => stdout,
+        code => format!("{stdout}[{}] {stderr}", code.unwrap_or(-1)),
     }
 }
 

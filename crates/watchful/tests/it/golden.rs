@@ -1,7 +1,8 @@
 //! Folders of each format version, as some version wrote them: every later one must read them.
 //!
-//! `tests/golden/format-1/data.mdb` is a backup of the store that `write` makes. A format that changes gets a folder of
-//! its own beside it, written by `WATCHFUL_GOLDEN=<new file> cargo test -p watchful golden`, and the old one stays.
+//! `tests/golden/format-2/data.mdb` is a backup of the store that `write` makes, and `format-1` the same of the version before,
+//! which had no notes. A format that changes gets a folder of its own beside them, written by
+//! `WATCHFUL_GOLDEN=<new file> cargo test -p watchful golden`, and the old ones stay.
 
 use std::path::{Path, PathBuf};
 
@@ -28,8 +29,17 @@ fn write(store: &Store) -> Result<(), Error> {
     again.wait()?; // 7, with a value that has pages of its own
     store.compact(6).wait()?;
     store.put("last", "").wait()?; // 8
+    let noted = store.transact(|txn| NOTES.iter().try_for_each(|(name, value)| txn.set_note(*name, *value)));
+    noted.wait()?;
     Ok(())
 }
+
+/// What a server keeps beside the keys: an alarm, a role, and a user with it who has no password.
+const NOTES: [(&str, &str); 3] = [
+    ("alarm/NOSPACE", ""),
+    ("auth/role/guests", "\n\u{6}guests"),
+    ("auth/user/ann", "\n\u{3}ann\u{1a}\u{6}guests\"\u{2}\u{8}\u{1}"),
+];
 
 fn rows(store: &Store, revision: u64) -> Vec<String> {
     let all =
@@ -70,14 +80,41 @@ fn check(store: &Store) {
     assert!(matches!(store.view_at(5), Err(Error::Compacted { compact_revision: 6 })));
 }
 
+fn check_notes(store: &Store, expected: &[(&str, &str)]) {
+    let notes = store.notes("").unwrap();
+    let notes: Vec<_> = notes.iter().map(|(name, value)| (&name[..], &value[..])).collect();
+    let expected: Vec<_> = expected.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    assert_eq!(notes, expected);
+}
+
+/// Restores the folder of a version, opens it, closes it, checks it, and opens it again; and saves it, as if it were damaged.
+fn check_version(version: u32, notes: &[(&str, &str)]) {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, saved) = (dir.path().join("store"), dir.path().join("saved"));
+    let is_whole = |path: &Path| {
+        let report = watchful::check(path).unwrap();
+        assert!(report.is_ok(), "{report:?}");
+    };
+    is_whole(&golden(version));
+    watchful::restore(golden(version), &folder).unwrap();
+    let check = |folder: &Path| {
+        let store = Store::open(folder, Settings::default()).unwrap();
+        check(&store);
+        check_notes(&store, notes);
+    };
+    check(&folder);
+    is_whole(&folder);
+    check(&folder);
+    let report = watchful::salvage(golden(version), &saved).unwrap();
+    assert!(report.is_whole(), "{report:?}");
+    check(&saved);
+    is_whole(&saved);
+}
+
 #[test]
 fn every_version_reads_the_folders_of_the_ones_before() {
-    let dir = tempfile::tempdir().unwrap();
-    let folder = dir.path().join("store");
-    let report = watchful::check(golden(1)).unwrap();
-    assert!(report.is_ok(), "{report:?}");
-    watchful::restore(golden(1), &folder).unwrap();
-    check(&Store::open(&folder, Settings::default()).unwrap());
+    check_version(1, &[]);
+    check_version(2, &NOTES);
 }
 
 #[test]
@@ -86,6 +123,7 @@ fn the_golden_folder_is_what_this_version_writes() {
     let store = Store::open(dir.path(), Settings::default()).unwrap();
     write(&store).unwrap();
     check(&store);
+    check_notes(&store, &NOTES);
     if let Some(file) = std::env::var_os("WATCHFUL_GOLDEN") {
         store.backup(file).unwrap();
     }

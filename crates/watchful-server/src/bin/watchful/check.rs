@@ -12,10 +12,21 @@ use crate::failure::{Failure, with_causes};
 use crate::output::Output;
 use crate::snapshot_file::{Kind, SnapshotFile};
 
+mod salvage;
+
+use salvage::JsonSaved;
+
 const CHECK_HELP: &str = r#"Of a snapshot it tells what `etcdctl snapshot status` tells, with the same hash, and that its SHA-256 is right.
-Ends with 1 when anything is wrong.
+Where a store is damaged it tells what can be saved; with --salvage it saves that, into a new folder. What is in it is what
+was written; what is lost, and what may be older than it was, is told. The damaged store stays as it is.
+Ends with 1 when anything is wrong; with --salvage, when anything is lost.
 JSON: {"ok":true,"pages":5,"used_pages":4,"rows":7,"leases":0,"current_revision":9,
   "compact_revision":0,"problems":[],"problems_left_out":0}
+  Of a damaged store also "savable":SAVED, or "not_savable":REASON where nothing can be saved.
+  With --salvage: {"data_dir":DIR,"saved":SAVED}
+  SAVED: {"whole":false,"compact_revision":6,"current_revision":9,"compact_revision_before":2,"changes":7,
+  "leases":0,"notes":0,"lost":[{"first":5,"last":6}],"doubtful_keys":1,"doubtful":[BASE64],"remarks":[]}
+  the last lost revision and the compact revision of before only where they are known.
   Of a snapshot: {"ok":true,"hash":3405691582,"sha256":true,"current_revision":9,"compact_revision":0,
   "keys":3,"rows":7,"leases":0,"users":1,"roles":1,"bytes":20480}; sha256 is false where there is none"#;
 
@@ -26,6 +37,9 @@ pub(crate) struct CheckArgs {
     /// The server's data folder, a data file, or a snapshot of a Watchful server or of an etcd
     #[arg(value_name = "PATH")]
     path: PathBuf,
+    /// Save what can be saved of a damaged store into this folder, which must be new or empty
+    #[arg(long, value_name = "DIR")]
+    salvage: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -39,16 +53,27 @@ struct JsonReport<'a> {
     compact_revision: u64,
     problems: &'a [String],
     problems_left_out: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    savable: Option<JsonSaved<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_savable: Option<&'a str>,
 }
 
 pub(crate) fn run(args: &CheckArgs, out: &mut Output<'_>) -> Result<(), Failure> {
     if args.path.is_file() {
         let file = SnapshotFile::open(&args.path)?;
         if file.kind == Kind::Etcd {
-            return check_snapshot(file, out);
+            return match args.salvage {
+                None => check_snapshot(file, out),
+                Some(_) => Err(file
+                    .refuse("is a snapshot in etcd's format, and only a store's own file can be salvaged")),
+            };
         }
     }
-    check_store(args, out)
+    match &args.salvage {
+        None => check_store(args, out),
+        Some(dir) => salvage::run(&args.path, dir, out),
+    }
 }
 
 fn check_store(args: &CheckArgs, out: &mut Output<'_>) -> Result<(), Failure> {
@@ -59,7 +84,7 @@ fn check_store(args: &CheckArgs, out: &mut Output<'_>) -> Result<(), Failure> {
     match report.problems.len() as u64 + report.problems_left_out {
         0 => Ok(()),
         count => Err(Failure::told(format!(
-            "{} is damaged: {count} problems; restore a snapshot with `watchful restore`",
+            "{} is damaged: {count} problems; restore a snapshot with `watchful restore`, or save what can be with --salvage",
             args.path.display()
         ))),
     }
@@ -77,6 +102,12 @@ fn print_report(report: &CheckReport, out: &mut Output<'_>) -> Result<(), Failur
             compact_revision: report.compact_revision,
             problems: &report.problems,
             problems_left_out: report.problems_left_out,
+            savable: report.savable.as_ref().and_then(|savable| savable.as_ref().ok()).map(JsonSaved::new),
+            not_savable: report
+                .savable
+                .as_ref()
+                .and_then(|savable| savable.as_ref().err())
+                .map(String::as_str),
         });
     }
     let lines = [
@@ -90,9 +121,14 @@ fn print_report(report: &CheckReport, out: &mut Output<'_>) -> Result<(), Failur
     lines.iter().try_for_each(|(name, count)| out.line(format_args!("{name:<17} {}", HumanCount(*count))))?;
     report.problems.iter().try_for_each(|problem| out.line(format_args!("problem: {problem}")))?;
     match (report.is_ok(), report.problems_left_out) {
-        (true, _) => out.line("nothing is wrong"),
-        (false, 0) => Ok(()),
-        (false, more) => out.line(format_args!("and {more} problems more")),
+        (true, _) => out.line("nothing is wrong")?,
+        (false, 0) => {}
+        (false, more) => out.line(format_args!("and {more} problems more"))?,
+    }
+    match &report.savable {
+        None => Ok(()),
+        Some(Ok(savable)) => salvage::print(savable, "can be saved", out),
+        Some(Err(reason)) => out.line(format_args!("nothing can be saved: {reason}")),
     }
 }
 
@@ -169,7 +205,7 @@ mod tests {
     }
 
     fn args(path: &Path) -> CheckArgs {
-        CheckArgs { path: path.to_owned() }
+        CheckArgs { path: path.to_owned(), salvage: None }
     }
 
     #[test]

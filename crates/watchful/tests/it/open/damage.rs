@@ -76,12 +76,12 @@ fn a_file_that_is_no_store_is_refused() {
 #[test]
 fn a_store_of_another_format_is_refused_by_its_number() {
     let other = |bytes: &mut Vec<u8>| {
-        for place in places(bytes, b"format\0\0\0\x01") {
+        for place in places(bytes, b"format\0\0\0\x02") {
             bytes[place + 9] = 9;
         }
     };
-    let error = check_refused(other, &["format 9", "reads 1", "use the version that wrote it"]);
-    assert!(matches!(error, Error::FormatVersion { found: 9, supported: 1 }), "{error:?}");
+    let error = check_refused(other, &["format 9", "reads 2", "use the version that wrote it"]);
+    assert!(matches!(error, Error::FormatVersion { found: 9, supported: 2 }), "{error:?}");
 }
 
 /// A data file that vanished is a loss, and no new store: revisions would begin again at 1, and every watcher's token
