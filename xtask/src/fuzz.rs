@@ -15,11 +15,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use clap::ValueEnum;
 use xshell::{Shell, cmd};
 
 use crate::{Outcome, root};
-use instrument::Build;
 use report::{Run, Stats};
 
 #[derive(clap::Args)]
@@ -32,17 +30,9 @@ pub(crate) struct Arguments {
     /// Only run this input through the one target that is named, without a fuzzer
     #[arg(long)]
     replay: Option<PathBuf>,
-    /// Look for wrong accesses of memory too; it takes a nightly toolchain
-    #[arg(long, value_enum)]
-    sanitizer: Option<Sanitizer>,
     /// Only tell which targets there are
     #[arg(long)]
     list: bool,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Sanitizer {
-    Address,
 }
 
 /// What the fuzzer's program is told of the target by.
@@ -75,12 +65,8 @@ pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> Outcome {
         return Ok(cmd!(shell, "cargo run --quiet --package watchful-fuzz -- {target} {input}").run()?);
     }
     let wanted = |target: &&Target| arguments.targets.is_empty() || arguments.targets.contains(&target.name);
-    let build = match arguments.sanitizer {
-        None => Build::Stable,
-        Some(Sanitizer::Address) => Build::NightlyWithAddressSanitizer,
-    };
     let begun = Instant::now();
-    let program = build.run(shell)?;
+    let program = instrument::build(shell)?;
     println!("built in {:.0} s", begun.elapsed().as_secs_f64());
     let runs = known.iter().filter(wanted).map(|target| fuzz(shell, &program, target, arguments.seconds));
     report::tell(&runs.collect::<Outcome<Vec<_>>>()?)
@@ -129,6 +115,8 @@ fn fuzz(shell: &Shell, program: &Path, target: &Target, seconds: u64) -> Outcome
     let args = [
         format!("-max_total_time={seconds}"),
         format!("-max_len={}", target.len_max),
+        // Long inputs from the start: a schedule of five steps finds nothing.
+        "-len_control=0".to_owned(),
         format!("-timeout={INPUT_SECONDS_MAX}"),
         format!("-rss_limit_mb={MEMORY_MB_MAX}"),
         format!("-artifact_prefix={}/", found.display()),
