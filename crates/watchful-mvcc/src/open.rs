@@ -57,7 +57,9 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
         }
         write_epoch(&backend, tables, meta.epoch)?;
     }
-    mark::write(dir, &now)?;
+    if !is_new || left.is_some() {
+        mark::write(dir, &now)?;
+    }
 
     let rows = scanned.rows;
     let inner = assemble(dir, settings, (backend, tables), &meta, leases, scanned);
