@@ -15,6 +15,8 @@
 //!   file that some other program writes while it is open is beyond help: that is what mapping a file means.
 //! - A commit is there whole or not at all. When nobody can know which, [`CommitError::OutcomeUnknown`] says so, writes
 //!   are refused until the store is opened anew, and reads go on.
+//! - A store is there whole from its first moment: a power failure while it is made leaves none. Whoever opens one that may
+//!   not have been closed calls [`Backend::settle`] before it writes.
 //! - The map is as large as [`BackendSettings::map_bytes`] says, from the first to the last moment. It is the bound on
 //!   the file's size; at it a write ends with `NoSpace` and is taken back whole.
 //! - Freed pages are used again, but not while a read transaction is open that began before they were freed. Only

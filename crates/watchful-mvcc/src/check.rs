@@ -227,7 +227,18 @@ impl Check {
         }
     }
 
+    /// Whether this is a store whose making was broken off before anything was written: the next who opens it goes on.
+    fn is_unmade(&self) -> bool {
+        let rows = self.report.rows + self.report.leases + self.report.notes;
+        let is_known = self.has_store_id || self.has_epoch || self.format.is_some();
+        !is_known && rows == 0 && self.with_sum == 0 && self.without_sum == 0
+    }
+
     fn finish(mut self) -> CheckReport {
+        if self.is_unmade() {
+            self.report.current_revision = 1;
+            return self.report;
+        }
         let compact_revision = self.report.compact_revision;
         match self.format {
             Some(FORMAT) if self.without_sum == 0 => {}

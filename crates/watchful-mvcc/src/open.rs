@@ -36,8 +36,9 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
         backend.settle()?;
     }
     let epoch_raised = left.as_ref().is_some_and(|left| left.may_have_lost(&now));
-    if let Some(mark) = mark_before_writing(found, was_open, epoch_raised, &now) {
-        mark::write(dir, &mark)?;
+    let before = mark_before_writing(found, was_open, epoch_raised, &now);
+    if let Some(mark) = &before {
+        mark::write(dir, mark)?;
     }
     if found != Found::Store {
         make(&backend, tables, found)?;
@@ -54,7 +55,9 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
     if was_open {
         write_epoch(&backend, tables, meta.epoch)?;
     }
-    mark::write(dir, &now)?;
+    if before.as_ref() != Some(&now) {
+        mark::write(dir, &now)?;
+    }
     failpoint!("mvcc::open::marked");
 
     let rows = scanned.rows;

@@ -22,7 +22,7 @@ use watchful_testkit::{Filters, Model, Op, Row, SplitMix64, checkers};
 use super::images::Loss;
 use super::judge::{self, Depth, Expected, Rises};
 use super::platter::{Image, Platter};
-use super::power::{describe, scratch};
+use super::power::{describe, make_folder, scratch};
 use super::tape::{Call, Change, Fault, How, Running};
 use super::work::{self, State};
 use crate::tally::Tally;
@@ -37,9 +37,7 @@ pub(crate) fn round(round: &mut Round<'_>) -> Outcome {
     for _ in 0..CASES {
         let seed = round.rng.next_u64();
         let scratch = scratch()?;
-        let disk = scratch.path().join("disk");
-        std::fs::create_dir(&disk)?;
-        let disk = disk.canonicalize()?;
+        let disk = make_folder(&scratch.path().join("disk"))?;
         let tape = Running::start(&disk)?;
         let mut case = Case::new(&tape, &disk, seed);
         let ran = case.run(round.tally).and_then(|()| case.judge(scratch.path(), round.tally));

@@ -96,7 +96,7 @@ struct Place {
 }
 
 fn live(place: &Place, mut origin: Origin, life: u64, rng: &mut SplitMix64) -> Outcome<Story> {
-    let disk = place.root.join(format!("life-{life}")).canonicalize_made()?;
+    let disk = make_folder(&place.root.join(format!("life-{life}")))?;
     origin.platter.cached().write(&disk)?;
     origin.platter.bind(&disk)?;
     let durability =
@@ -114,15 +114,10 @@ fn live(place: &Place, mut origin: Origin, life: u64, rng: &mut SplitMix64) -> O
     Ok(Story { origin, durability, changes, states, steps, epoch })
 }
 
-trait Made {
-    fn canonicalize_made(&self) -> std::io::Result<PathBuf>;
-}
-
-impl Made for PathBuf {
-    fn canonicalize_made(&self) -> std::io::Result<PathBuf> {
-        std::fs::create_dir_all(self)?;
-        self.canonicalize()
-    }
+/// A folder, by the name that a tape needs.
+pub(crate) fn make_folder(path: &Path) -> std::io::Result<PathBuf> {
+    std::fs::create_dir_all(path)?;
+    path.canonicalize()
 }
 
 /// How far the life was at a moment.

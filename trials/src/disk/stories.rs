@@ -112,7 +112,15 @@ fn a_store_that_is_opened_unsynced_after_a_kill_is_checked_after_a_power_failure
             std::mem::forget(mvcc);
         });
         let life = scene.live(|folder, _| drop(open(folder, &settings(Durability::Unsynced, 1))));
-        scene.images(life, |_, folder| drop(check_opens(folder, Durability::Unsynced)));
+        scene.images(life, |_, folder| {
+            let is_whole = watchful_mvcc::check(folder).is_ok_and(|report| report.is_ok());
+            let mark = std::fs::read_to_string(folder.join("MARK")).unwrap();
+            assert!(
+                is_whole || mark.contains("open\nunsynced\n"),
+                "{before:?}: damaged, and marked {mark:?}"
+            );
+            check_opens(folder, Durability::Unsynced);
+        });
     }
 }
 
