@@ -471,7 +471,7 @@ impl Plan {
         let mut plan = match newest.report.is_whole() || file.commits() == 1 {
             true => newest,
             false => match Self::of(file, 1) {
-                Ok(older) if older.replaces(&newest) => older.as_older(),
+                Ok(older) if older.replaces(&newest) => older.into_older(),
                 _ => newest,
             },
         };
@@ -502,7 +502,7 @@ impl Plan {
             && !self.finds.rows.is_empty()
     }
 
-    fn as_older(mut self) -> Self {
+    fn into_older(mut self) -> Self {
         self.report.lost.push(LostRevisions { first: self.report.current_revision + 1, last: None });
         let told = "the newest commit is damaged; this is the one before it, which is whole";
         self.report.remarks.push(told.to_owned());
@@ -603,7 +603,7 @@ impl Plan {
         doubtful.sort_unstable_by_key(|row| row.revision);
         self.report.doubtful_keys = doubtful.len() as u64;
         for row in doubtful.iter().take(TOLD_MAX) {
-            let key = file.read(row.place, |key, value| key_of(key, value)).map_err(check_error)?;
+            let key = file.read(row.place, key_of).map_err(check_error)?;
             self.report.doubtful.extend(key.flatten());
         }
         Ok(())

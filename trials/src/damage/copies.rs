@@ -118,7 +118,7 @@ impl Copy {
     }
 
     fn byte(&mut self, rng: &mut SplitMix64) {
-        let (at, byte) = (self.place(rng), rng.next_u64().to_le_bytes()[0]);
+        let (at, byte) = (self.place(rng), rng.next_u64().to_be_bytes()[0]);
         self.bytes[at] = byte;
         self.tell(format!("byte {at} is {byte}"));
     }
@@ -137,7 +137,7 @@ impl Copy {
             _ => 1 << rng.below(64),
         };
         let len = *rng.pick(&[2, 4, 8]);
-        for (byte, new) in self.bytes[at..].iter_mut().zip(number.to_le_bytes()).take(len) {
+        for (byte, new) in self.bytes[at..].iter_mut().zip(in_file(number)).take(len) {
             *byte = new;
         }
         self.tell(format!("{len} bytes from {at} on are of {number}"));
@@ -152,7 +152,7 @@ impl Copy {
     fn fill(&mut self, rng: &mut SplitMix64, is_noise: bool) {
         let (at, len) = self.stretch(rng);
         for byte in &mut self.bytes[at..at + len] {
-            *byte = if is_noise { rng.next_u64().to_le_bytes()[0] } else { 0 };
+            *byte = if is_noise { rng.next_u64().to_be_bytes()[0] } else { 0 };
         }
         self.tell(format!("{len} bytes from {at} on are {}", if is_noise { "random" } else { "zeros" }));
     }
@@ -187,7 +187,7 @@ impl Copy {
 
     fn header(&mut self, rng: &mut SplitMix64) {
         let header: &[u8] =
-            *rng.pick(&[&b"SQLite format 3\0"[..], b"\x7fELF", b"PK\x03\x04", &[0xff; 64], &[0; 64]]);
+            rng.pick(&[&b"SQLite format 3\0"[..], b"\x7fELF", b"PK\x03\x04", &[0xff; 64], &[0; 64]]);
         let pages = 1 + below(rng, 2);
         for page in 0..pages {
             self.bytes[page * PAGE_BYTES..][..header.len()].copy_from_slice(header);
@@ -199,7 +199,7 @@ impl Copy {
 
     fn append(&mut self, rng: &mut SplitMix64) {
         let len = 1 + below(rng, 3 * PAGE_BYTES);
-        self.bytes.extend((0..len).map(|_| rng.next_u64().to_le_bytes()[0]));
+        self.bytes.extend((0..len).map(|_| rng.next_u64().to_be_bytes()[0]));
         self.tell(format!("{len} bytes are behind it"));
     }
 
@@ -217,8 +217,7 @@ impl Copy {
         let mut lost = if branches.is_empty() { Vec::new() } else { vec![*rng.pick(&branches)] };
         if rng.chance(2) {
             // The newer of the first two pages tells where the lists of free pages begin, and where the tables do.
-            let number_at =
-                |at: usize| u64::from_le_bytes(self.bytes[at..at + 8].try_into().unwrap_or_default());
+            let number_at = |at: usize| number_in(&self.bytes[at..]);
             let newest = if number_at(PAGE_BYTES + 144) > number_at(144) { PAGE_BYTES } else { 0 };
             let tree = newest + *rng.pick(&[80, 128]);
             lost.extend(usize::try_from(number_at(tree)).ok().filter(|page| *page < pages));
@@ -254,4 +253,14 @@ impl Copy {
 
 fn below(rng: &mut SplitMix64, bound: usize) -> usize {
     usize::try_from(rng.below(bound as u64)).unwrap_or(0)
+}
+
+#[expect(clippy::host_endian_bytes, reason = "LMDB writes numbers in the machine's own byte order")]
+fn in_file(number: u64) -> [u8; 8] {
+    number.to_ne_bytes()
+}
+
+#[expect(clippy::host_endian_bytes, reason = "LMDB writes numbers in the machine's own byte order")]
+fn number_in(bytes: &[u8]) -> u64 {
+    bytes.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes))
 }

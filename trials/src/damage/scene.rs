@@ -213,7 +213,7 @@ impl Writer<'_> {
             let len = if rng.chance(large_in) { 2000 + rng.below(9000) } else { rng.below(200) };
             // No two values are the same, so that no record can pass for another.
             let mut value = format!("{}+{at} ", self.model.current_revision()).into_bytes();
-            value.extend((0..len).map(|_| rng.next_u64().to_le_bytes()[0]));
+            value.extend((0..len).map(|_| rng.next_u64().to_be_bytes()[0]));
             ops.insert(format!("key/{:03}", rng.below(keys)), (value, *rng.pick(&leases)));
         }
         let kit: Vec<_> =

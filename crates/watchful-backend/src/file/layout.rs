@@ -38,6 +38,11 @@ const PAGE_LEAF: u16 = 0x02;
 const PAGE_OVERFLOW: u16 = 0x04;
 const PAGE_META: u16 = 0x08;
 
+/// The keys of a tree are numbers, as those of the free tree are and of no other.
+const TREE_OF_NUMBERS: u16 = 0x08;
+/// The flags that say what is in a tree. In the free tree's, others are those of the environment that made the file.
+const TREE_FLAGS: u16 = 0x7f;
+
 const NODE_BIG: u16 = 0x01;
 const NODE_TREE: u16 = 0x02;
 
@@ -152,6 +157,10 @@ impl Meta {
 
     /// Whether its trees may be looked for.
     pub(super) fn check_trees(&self) -> Result<(), Misfit> {
+        let flags = (self.free.flags & TREE_FLAGS, self.main.flags);
+        if flags != (TREE_OF_NUMBERS, 0) {
+            return Err(format!("its trees are of the kinds {:#x} and {:#x}", flags.0, flags.1));
+        }
         self.free.check(self.last_page)?;
         self.main.check(self.last_page)
     }

@@ -163,6 +163,7 @@ const MAGIC: usize = 16;
 const VERSION: usize = 20;
 const PAGE_BYTES: usize = 40;
 const MAIN_ROOT: usize = 128;
+const FREE_ROOT: usize = 80;
 const COMMIT: usize = 144;
 
 /// Changes both pages that begin a file.
@@ -276,6 +277,27 @@ fn a_damaged_number_of_a_commit_is_refused() {
         let error = open_error(dir.path());
         assert!(matches!(error, BackendError::Damaged { .. }), "page {page}, bit {bit}: {error}");
         assert!(!check_file(&data_file(dir.path())).unwrap().is_ok(), "page {page}, bit {bit}");
+    }
+}
+
+/// A flag of the list of tables that was damaged: the check found nothing, and LMDB failed in it, or took it for another kind
+/// of tree.
+#[test]
+fn a_damaged_kind_of_tree_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    closed_store(dir.path());
+    let good = fs::read(data_file(dir.path())).unwrap();
+    let page_bytes = usize::try_from(check_file(&data_file(dir.path())).unwrap().page_bytes).unwrap();
+    for (root, bit) in [FREE_ROOT, MAIN_ROOT].into_iter().flat_map(|root| (0..7).map(move |bit| (root, bit)))
+    {
+        let mut bytes = good.clone();
+        for page in 0..2 {
+            bytes[page * page_bytes + root - 36] ^= 1 << bit;
+        }
+        fs::write(data_file(dir.path()), bytes).unwrap();
+        let error = open_error(dir.path());
+        assert!(matches!(error, BackendError::Damaged { .. }), "the tree at {root}, bit {bit}: {error}");
+        assert!(!check_file(&data_file(dir.path())).unwrap().is_ok(), "the tree at {root}, bit {bit}");
     }
 }
 

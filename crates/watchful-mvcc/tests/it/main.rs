@@ -27,4 +27,6 @@ mod exports;
 
 mod opening;
 
+mod salvage;
+
 mod space;

@@ -107,7 +107,7 @@ start it with: watchful --data-dir new
 ",
     );
     server.serve_from("new");
-    server.check("$ get --prefix ''\na\n1\nb\n1\n$ put a 2\nOK revision 4\n");
+    server.check("$ get --prefix ''\na\n1\nb\n1\n$ put a 2\nOK\n");
 }
 
 #[test]
