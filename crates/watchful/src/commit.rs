@@ -139,11 +139,19 @@ pub(crate) struct CommitCounts {
 struct Led<'c> {
     committer: &'c Committer,
     jobs: Vec<Box<dyn Job>>,
+    /// Everybody was answered. (Whether the thread is panicking would tell nothing: who leads may be a user's `Drop`.)
+    is_done: bool,
+}
+
+impl<'c> Led<'c> {
+    fn by(committer: &'c Committer, jobs: Vec<Box<dyn Job>>) -> Self {
+        Self { committer, jobs, is_done: false }
+    }
 }
 
 impl Drop for Led<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if !self.is_done {
             self.committer.give_up(std::mem::take(&mut self.jobs));
         }
     }
@@ -219,7 +227,7 @@ impl Committer {
 
     /// Works out and commits one group, and answers everybody in it.
     fn run(&self, jobs: Vec<Box<dyn Job>>) -> Ran {
-        let mut led = Led { committer: self, jobs };
+        let mut led = Led::by(self, jobs);
         let committed = self.commit(&mut led.jobs);
         let took = committed.as_ref().copied().unwrap_or_default();
         let committed = committed.map(drop);
@@ -231,6 +239,7 @@ impl Committer {
         for job in led.jobs.drain(..) {
             job.settle(committed.clone());
         }
+        led.is_done = true;
         Ran { callers, took }
     }
 
@@ -267,12 +276,13 @@ impl Committer {
 
     /// Forgets a slice of superseded records in a commit of its own. The writer's thread leads meanwhile.
     pub(crate) fn compact_alone(&self) -> Result<(), MvccError> {
-        let _led = Led { committer: self, jobs: Vec::new() };
+        let mut led = Led::by(self, Vec::new());
         let forgotten = self.commit_slice();
         match &forgotten {
             Ok(()) => self.compacted.tell(&self.mvcc, &forgotten),
             Err(error) => self.compacted.fail(error),
         }
+        led.is_done = true;
         self.pass_on();
         forgotten
     }

@@ -65,8 +65,8 @@ pub enum Error {
     /// A write was waited for inside a transaction's closure, which the write would have had to wait for.
     #[error("a write was waited for inside a transaction: use the transaction's own operations there")]
     InsideTransaction,
-    /// The disk failed during a commit: what it held may be there after a restart, or not. Reads go on; writes are
-    /// refused until the store is opened again.
+    /// The disk failed during a commit, or the store's own code panicked: what the commit held may be there after a
+    /// restart, or not. Reads go on; writes are refused until the store is opened again.
     #[error("the outcome of the commit is unknown: close the store and open it again to find out")]
     OutcomeUnknown,
     /// The store has been closed.

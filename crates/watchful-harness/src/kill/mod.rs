@@ -225,7 +225,11 @@ impl Trial {
         let rows_left = rows_left(model);
         self.done.compactions += u64::from(self.rows.take().is_some_and(|rows| rows > rows_left));
         if self.rng.chance(2) {
-            eventually("the compaction to end", || (store.stats().mvcc.versions == rows_left).then_some(()));
+            eventually("the compaction to end", || {
+                let rows = store.stats().mvcc.versions;
+                assert!(rows >= rows_left, "{rows} rows are left of {rows_left}");
+                (rows == rows_left).then_some(())
+            });
             answered(store.compacted());
         }
         for revision in compacted.max(1)..=current {

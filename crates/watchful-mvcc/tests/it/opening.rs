@@ -34,6 +34,20 @@ fn a_store_is_made_once() {
     assert_eq!((store.store_id(), store.epoch()), (id, 1));
 }
 
+/// A process was killed between the tables' making and the first that was written into them. The check said of what it left that
+/// it does not have the format, and whoever asked it would have thrown away a folder that only needs to be opened.
+#[test]
+fn a_store_whose_making_was_broken_off_is_sound() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("store");
+    drop(Backend::open(&folder, &BackendSettings::default(), &["log", "meta", "lease", "note"]).unwrap());
+    let report = watchful_mvcc::check(&folder).unwrap();
+    assert_eq!((report.problems, report.current_revision), (Vec::new(), 1));
+    let (store, report) = reopened(&folder, &settings());
+    assert!(report.created);
+    assert_eq!(store.current_revision(), 1);
+}
+
 #[test]
 fn a_store_is_opened_by_one_at_a_time() {
     let store = Store::new();

@@ -14,6 +14,8 @@ mod watch_api;
 
 mod writes;
 
+mod own_panics;
+
 mod upkeep;
 
 mod reads;
