@@ -217,7 +217,7 @@ fn a_page_that_is_in_use_and_free_is_told() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 2000 }))]
 
     #[test]
     fn random_damage_ends_with_an_answer(

@@ -81,7 +81,7 @@ fn a_bucket_is_found_by_its_name() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 64 }))]
 
     #[test]
     fn whatever_is_written_is_read(

@@ -101,7 +101,7 @@ fn arb_range() -> impl Strategy<Value = (Asked, KeyRange)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_500))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 1_500 }))]
 
     #[test]
     fn a_range_holds_what_was_asked_for(asked in arb_asked()) {

@@ -94,7 +94,7 @@ fn mutate(message: &mut Vec<u8>, damage: &Damage) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3_000))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 3_000 }))]
 
     #[test]
     fn valid_bytes_are_read_as_prost_reads_them(message in arb_message()) {
