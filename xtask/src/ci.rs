@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use xshell::{Shell, cmd};
 
-use crate::{Outcome, bench, main_job, root, test, tidy};
+use crate::{Outcome, bench, fuzz, main_job, plant, root, stress, test, tidy};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -31,14 +31,29 @@ const STEPS: &[Step] = &[
     Step { name: "clippy", run: clippy },
     Step { name: "documentation", run: documentation },
     Step { name: "tidy", run: |_| tidy::run(root(), &tidy::Arguments::default()) },
-    Step { name: "benchmarks, quickly", run: |shell| bench::run(shell, &["--quick".to_owned()]) },
+    Step { name: "trials, shortly", run: |shell| stress::run(shell, &words("--seconds 4")) },
+    Step {
+        name: "fuzzing, shortly",
+        run: |shell| fuzz::run(shell, &fuzz::Arguments::each_for(FUZZ_SECONDS)),
+    },
+    Step { name: "planted faults apply", run: |shell| plant::run(shell, &plant::Arguments::check()) },
+    Step { name: "benchmarks, quickly", run: |shell| bench::run(shell, &words("--quick")) },
     Step { name: "the README's main job", run: main_job::run },
     Step { name: "git-history", run: git_history },
 ];
 
 const TESTS: &str = "tests";
 
+const FUZZ_SECONDS: u64 = 4;
+
+fn words(text: &str) -> Vec<String> {
+    text.split(' ').map(str::to_owned).collect()
+}
+
 pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> Outcome {
+    // Of what is built for release here no figure is looked at, and optimising the whole program takes minutes.
+    shell.set_var("CARGO_PROFILE_RELEASE_LTO", "off");
+    shell.set_var("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     let steps = STEPS.iter().filter(|step| !(arguments.skip_tests && step.name == TESTS));
     let rows: Vec<Row> = steps.map(|step| take(shell, step)).collect();
     println!("\n{}", table(&rows));
@@ -84,7 +99,8 @@ fn format(shell: &Shell) -> Outcome {
 
 fn clippy(shell: &Shell) -> Outcome {
     cmd!(shell, "cargo clippy --workspace --all-targets -- -D warnings").run()?;
-    // What the workspace leaves out, because only a benchmark asks for it.
+    // What the workspace leaves out, because only the trials or a benchmark ask for it.
+    cmd!(shell, "cargo clippy --package watchful-trials --features failpoints -- -D warnings").run()?;
     let benches =
         cmd!(shell, "cargo clippy --package watchful-peers --package watchful-benches --all-targets");
     Ok(benches.args(["--all-features", "--", "-D", "warnings"]).run()?)

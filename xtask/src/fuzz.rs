@@ -35,6 +35,13 @@ pub(crate) struct Arguments {
     list: bool,
 }
 
+impl Arguments {
+    /// Every target, for so long each.
+    pub(crate) fn each_for(seconds: u64) -> Self {
+        Self { targets: Vec::new(), seconds, replay: None, list: false }
+    }
+}
+
 /// What the fuzzer's program is told of the target by.
 const TARGET: &str = "WATCHFUL_FUZZ_TARGET";
 

@@ -42,6 +42,13 @@ pub(crate) struct Arguments {
     seconds_max: u64,
 }
 
+impl Arguments {
+    /// Only whether all patches apply.
+    pub(crate) fn check() -> Self {
+        Self { faults: Vec::new(), check: true, list: false, seconds_max: 0 }
+    }
+}
+
 /// A patch and its head.
 struct Fault {
     name: String,
