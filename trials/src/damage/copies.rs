@@ -186,8 +186,8 @@ impl Copy {
     }
 
     fn header(&mut self, rng: &mut SplitMix64) {
-        let header: &[u8] =
-            rng.pick(&[&b"SQLite format 3\0"[..], b"\x7fELF", b"PK\x03\x04", &[0xff; 64], &[0; 64]]);
+        let headers: [&[u8]; 5] = [b"SQLite format 3\0", b"\x7fELF", b"PK\x03\x04", &[0xff; 64], &[0; 64]];
+        let header = *rng.pick(&headers);
         let pages = 1 + below(rng, 2);
         for page in 0..pages {
             self.bytes[page * PAGE_BYTES..][..header.len()].copy_from_slice(header);

@@ -58,6 +58,8 @@ pub(super) struct Walk<'f, 'v> {
     pub(super) said: Vec<(String, u64)>,
     /// Whether the lists of free pages could be read to their end.
     pub(super) is_free_list_whole: bool,
+    /// Whether a page is in use and free: then one that leads to it is of another moment than the lists.
+    pub(super) is_torn: bool,
     /// Of a tree with more leaf and overflow pages than this, only the branches are looked at.
     pub(super) leaves_max: u64,
     visitor: &'v mut Visitor<'v>,
@@ -86,6 +88,7 @@ impl<'f, 'v> Walk<'f, 'v> {
             found_tables: Vec::new(),
             said: Vec::new(),
             is_free_list_whole: false,
+            is_torn: false,
             leaves_max: u64::MAX,
             visitor,
         }
@@ -332,6 +335,7 @@ impl<'f, 'v> Walk<'f, 'v> {
 
     fn release(&mut self, number: u64) {
         if let Err(misfit) = self.marks.release(number) {
+            self.is_torn = true;
             self.problems.add(number, misfit);
         }
     }
