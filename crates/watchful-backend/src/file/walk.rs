@@ -131,6 +131,11 @@ impl<'f, 'v> Walk<'f, 'v> {
             return Ok(descent.counts);
         }
         let Some(root) = tree.root() else { return Ok(descent.counts) };
+        let TreeCounts { branch_pages, leaf_pages, overflow_pages, .. } = tree.counts;
+        let pages = branch_pages.saturating_add(leaf_pages).saturating_add(overflow_pages);
+        if pages > self.last_page {
+            self.problems.add(root, format!("the tree from here on is said to have {pages} pages"));
+        }
         self.page(&mut descent, root, 1, (None, None))?;
         let mut said = tree.counts;
         if descent.skips_leaves {
