@@ -130,7 +130,13 @@ impl<'f, 'v> Walk<'f, 'v> {
             self.lose(&descent, true);
             return Ok(descent.counts);
         }
-        let Some(root) = tree.root() else { return Ok(descent.counts) };
+        let Some(root) = tree.root() else {
+            // Who adds up what the trees say that they have would add this.
+            if tree.counts != TreeCounts::default() {
+                self.problems.add(0, format!("a tree without pages is said to hold {:?}", tree.counts));
+            }
+            return Ok(descent.counts);
+        };
         let TreeCounts { branch_pages, leaf_pages, overflow_pages, .. } = tree.counts;
         let pages = branch_pages.saturating_add(leaf_pages).saturating_add(overflow_pages);
         if pages > self.last_page {
