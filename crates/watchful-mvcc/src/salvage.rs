@@ -198,6 +198,7 @@ struct Finds {
     loose_damaged: Vec<Revision>,
     problems: u64,
     is_complete: bool,
+    is_torn: bool,
 }
 
 impl Finds {
@@ -206,6 +207,7 @@ impl Finds {
         let walked = file.walk(commit, |piece| finds.take(piece)).map_err(check_error)?;
         finds.problems = walked.problems;
         finds.is_complete = walked.is_complete;
+        finds.is_torn = walked.is_torn;
         for (name, entries) in &walked.entries {
             match finds.table(name) {
                 Some(found) => found.entries = Some(*entries),
@@ -613,6 +615,10 @@ impl Plan {
     fn remark(&mut self) {
         let Finds { lease, note, meta, leases, rows, .. } = &self.finds;
         let remarks = &mut self.report.remarks;
+        if self.finds.is_torn {
+            let told = "pages are in use and free at once: some are of an earlier moment, and the newest changes may be missing";
+            remarks.push(told.to_owned());
+        }
         if self.report.compact_revision_before.is_none() {
             remarks.push("the compact revision is lost, so only the newest revision can be read".to_owned());
         }

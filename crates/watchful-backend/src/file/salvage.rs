@@ -66,6 +66,8 @@ pub struct Walked {
     pub is_complete: bool,
     /// How many things are wrong with the pages.
     pub problems: u64,
+    /// Whether pages are in use and free at once, so that some of what was met may be of an earlier commit.
+    pub is_torn: bool,
 }
 
 impl SalvageFile {
@@ -114,14 +116,14 @@ impl SalvageFile {
         let mut walk = Walk::new(&self.file, meta, &mut visitor);
         walk.all(meta).map_err(io_error)?;
         let (entries, problems) = (std::mem::take(&mut walk.said), walk.problems.len());
-        let Walk { marks, is_free_list_whole, .. } = walk;
+        let Walk { marks, is_free_list_whole, is_torn, .. } = walk;
         let is_complete = is_free_list_whole && self.file.len() > meta.last_page && {
             let mut nobody = |_: Seen<'_>| {};
             let mut walk = Walk::new(&self.file, meta, &mut nobody);
             walk.marks = marks;
             self.loose(&mut walk, meta, &mut visit).map_err(io_error)?
         };
-        Ok(Walked { entries, is_complete, problems })
+        Ok(Walked { entries, is_complete, problems, is_torn })
     }
 
     /// Shows what is on leaves that were not met. Tells whether every page in use is accounted for then.

@@ -58,6 +58,8 @@ pub(super) struct Walk<'f, 'v> {
     pub(super) said: Vec<(String, u64)>,
     /// Whether the lists of free pages could be read to their end.
     pub(super) is_free_list_whole: bool,
+    /// Whether a page is in use and free: then one that leads to it is of another moment than the lists.
+    pub(super) is_torn: bool,
     /// Of a tree with more leaf and overflow pages than this, only the branches are looked at.
     pub(super) leaves_max: u64,
     visitor: &'v mut Visitor<'v>,
@@ -86,6 +88,7 @@ impl<'f, 'v> Walk<'f, 'v> {
             found_tables: Vec::new(),
             said: Vec::new(),
             is_free_list_whole: false,
+            is_torn: false,
             leaves_max: u64::MAX,
             visitor,
         }
@@ -127,7 +130,18 @@ impl<'f, 'v> Walk<'f, 'v> {
             self.lose(&descent, true);
             return Ok(descent.counts);
         }
-        let Some(root) = tree.root() else { return Ok(descent.counts) };
+        let Some(root) = tree.root() else {
+            // Who adds up what the trees say that they have would add this.
+            if tree.counts != TreeCounts::default() {
+                self.problems.add(0, format!("a tree without pages is said to hold {:?}", tree.counts));
+            }
+            return Ok(descent.counts);
+        };
+        let TreeCounts { branch_pages, leaf_pages, overflow_pages, .. } = tree.counts;
+        let pages = branch_pages.saturating_add(leaf_pages).saturating_add(overflow_pages);
+        if pages > self.last_page {
+            self.problems.add(root, format!("the tree from here on is said to have {pages} pages"));
+        }
         self.page(&mut descent, root, 1, (None, None))?;
         let mut said = tree.counts;
         if descent.skips_leaves {
@@ -332,6 +346,7 @@ impl<'f, 'v> Walk<'f, 'v> {
 
     fn release(&mut self, number: u64) {
         if let Err(misfit) = self.marks.release(number) {
+            self.is_torn = true;
             self.problems.add(number, misfit);
         }
     }

@@ -198,3 +198,25 @@ fn a_mark_of_another_version_is_refused_by_it() {
     let error = Mvcc::open(store.path(), &store.settings).err().unwrap().to_string();
     assert!(error.contains("version 7") && error.contains("use the version that wrote it"), "{error}");
 }
+
+/// The list of tables once told of the log as it was a commit earlier, for a sector of an older list had come into its page:
+/// all of that log was whole, and it was saved as if it were all there was. That its pages are free tells.
+#[test]
+fn what_may_be_of_an_earlier_moment_is_not_called_whole() {
+    let mut store = long();
+    let older = fs::read(store.data_file()).unwrap();
+    store.run("put last 3");
+    let number_at = |bytes: &[u8], at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap());
+    let list_of = |bytes: &[u8]| {
+        let newest = if number_at(bytes, PAGE_BYTES + 144) > number_at(bytes, 144) { PAGE_BYTES } else { 0 };
+        usize::try_from(number_at(bytes, newest + 128)).unwrap() * PAGE_BYTES
+    };
+    damage(&mut store, |bytes| {
+        let (from, to) = (list_of(&older), list_of(bytes));
+        bytes[to + 8..to + PAGE_BYTES].copy_from_slice(&older[from + 8..from + PAGE_BYTES]);
+    });
+    assert!(!check(store.path()).unwrap().is_ok());
+    let (_dir, saved, report) = save(&store);
+    assert!(!report.is_whole(), "{report:?}");
+    assert_eq!((saved.current_revision(), saved.compact_revision()), (44, 30));
+}
