@@ -285,8 +285,10 @@ impl Trial {
                 self.done.leases_ended += 1;
             }
             let left: Vec<LeaseId> = self.model.leases().map(|(lease, _)| lease).collect();
-            eventually("the leases to end", || (store.leases() == left).then_some(()));
-            let current = store.current_revision();
+            // The list of leases is a moment ahead of the revision.
+            let current = self.model.current_revision();
+            let is_over = || store.leases() == left && store.current_revision() == current;
+            eventually("the leases to end", || is_over().then_some(()));
             checkers::durable(&self.model, self.model.current_revision(), current, &rows_at(&store, current))
                 .unwrap();
         }

@@ -1,8 +1,9 @@
 //! The store's own code panics: nobody waits for ever, and nothing that was acknowledged is lost.
 //!
-//! Found by `cargo xtask stress failpoints`. Whoever led a group when the store's own code panicked took the lead along:
-//! every write after it, and every caller whose write was in line, waited for ever, and so did whoever watched once the
-//! driver's or the reader's thread was gone. A service would have stood still, with nothing in its log but one panic.
+//! Found in the making of `cargo xtask stress failpoints`, which shows it. Whoever led a group when the store's own code
+//! panicked took the lead along: every write after it, and every caller whose write was in line, waited for ever, and so did
+//! whoever watched once the driver's or the reader's thread was gone. A service would have stood still, with nothing in its
+//! log but one panic.
 
 use std::future::Future;
 use std::pin::pin;
