@@ -12,6 +12,8 @@ mod tally;
 
 mod trials;
 
+mod hostile;
+
 use std::process::ExitCode;
 
 use clap::Parser;

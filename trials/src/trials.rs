@@ -5,6 +5,7 @@ use std::path::Path;
 
 use watchful_testkit::SplitMix64;
 
+use crate::hostile;
 use crate::tally::Tally;
 
 /// Why a round failed. A panic is a failure as well.
@@ -27,4 +28,8 @@ pub(crate) struct Round<'a> {
     pub(crate) tally: &'a mut Tally,
 }
 
-pub(crate) const ALL: &[Trial] = &[];
+pub(crate) const ALL: &[Trial] = &[Trial {
+    name: "hostile",
+    about: "clients that mean harm, mixed; memory stays bounded, and one who means well is served without a gap",
+    round: hostile::round,
+}];
