@@ -20,6 +20,8 @@ mod differential;
 
 mod stress;
 
+mod concurrency;
+
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
@@ -54,6 +56,8 @@ enum Command {
     /// Break processes, disks and files, and see that nothing is lost: `[TRIAL]... [--seed S] [--seconds N] [--list]`
     #[command(disable_help_flag = true)]
     Stress(Passed),
+    /// Try the orders of threads with loom, Miri and ThreadSanitizer: `[loom|miri|tsan]...`
+    Concurrency(concurrency::Arguments),
 }
 
 /// Arguments for another program.
@@ -83,6 +87,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Bench(passed) => bench::run(&shell, &passed.args),
         Command::Differential(passed) => differential::run(&shell, &passed.args),
         Command::Stress(passed) => stress::run(&shell, &passed.args),
+        Command::Concurrency(arguments) => concurrency::run(&shell, &arguments),
     }
 }
 
