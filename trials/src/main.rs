@@ -28,6 +28,8 @@ mod disk;
 
 mod damage;
 
+mod hostile;
+
 use std::process::ExitCode;
 
 use clap::Parser;

@@ -6,7 +6,7 @@ use std::path::Path;
 use watchful_testkit::SplitMix64;
 
 use crate::tally::Tally;
-use crate::{compaction, failpoints, kill, linear, server, threads};
+use crate::{compaction, damage, disk, failpoints, hostile, kill, linear, server, threads};
 
 /// Why a round failed. A panic is a failure as well.
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error>>;
@@ -62,12 +62,17 @@ pub(crate) const ALL: &[Trial] = &[
     Trial {
         name: "power",
         about: "the power fails at any moment: what was acknowledged is there, as the durability says",
-        round: crate::disk::power::round,
+        round: disk::power::round,
     },
     Trial {
         name: "faults",
         about: "calls to the disk fail: every answer is true, and nothing acknowledged is lost",
-        round: crate::disk::faults::round,
+        round: disk::faults::round,
     },
-    crate::damage::TRIAL,
+    damage::TRIAL,
+    Trial {
+        name: "hostile",
+        about: "clients that mean harm, mixed; memory stays bounded, and one who means well is served without a gap",
+        round: hostile::round,
+    },
 ];

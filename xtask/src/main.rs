@@ -24,6 +24,8 @@ mod fuzz;
 
 mod plant;
 
+mod concurrency;
+
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
@@ -62,6 +64,8 @@ enum Command {
     Fuzz(fuzz::Arguments),
     /// Put faults in on purpose, and see that the trials catch them
     Plant(plant::Arguments),
+    /// Try the orders of threads with loom, Miri and ThreadSanitizer: `[loom|miri|tsan]...`
+    Concurrency(concurrency::Arguments),
 }
 
 /// Arguments for another program.
@@ -96,6 +100,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Stress(passed) => stress::run(&shell, &passed.args),
         Command::Fuzz(arguments) => fuzz::run(&shell, &arguments),
         Command::Plant(arguments) => plant::run(&shell, &arguments),
+        Command::Concurrency(arguments) => concurrency::run(&shell, &arguments),
     }
 }
 

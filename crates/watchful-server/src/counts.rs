@@ -46,6 +46,8 @@ pub struct Counts {
     pub health_failures: Counter,
     /// Connections that are open.
     pub connections: Gauge,
+    /// Bytes of answers that were made and that their connections have not taken.
+    pub unread_bytes: Gauge,
     /// Connections that were refused or broke before the first request: a TLS handshake that failed.
     pub connections_failed: Counter,
 }

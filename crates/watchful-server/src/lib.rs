@@ -54,6 +54,8 @@ mod metrics;
 
 mod observe;
 
+mod unread;
+
 mod alarms;
 
 mod counts;
@@ -88,3 +90,4 @@ pub use settings::{Keepalive, Limits, ServerSettings};
 pub use state::{ETCD_VERSION, Identity, Shared};
 pub use streams::{Registered, Streams};
 pub use tls::{Certificate, ClientCertificates, Reloaded, Tls, TlsError, TlsSettings, TlsVersion};
+pub use unread::{Bounded, Bounding, Held};

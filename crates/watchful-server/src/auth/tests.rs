@@ -93,7 +93,7 @@ fn named(name: &str) -> Caller {
 
 fn certified(name: &str) -> Extensions {
     let mut extensions = Extensions::new();
-    extensions.insert(Peer { address: None, common_name: Some(name.into()) });
+    extensions.insert(Peer { common_name: Some(name.into()), ..Peer::default() });
     extensions
 }
 

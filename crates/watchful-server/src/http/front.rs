@@ -17,6 +17,7 @@ use tower::{Layer, Service};
 
 use crate::observe::{Answered, Observe, ObserveLayer};
 use crate::state::Shared;
+use crate::unread::{Bounded, Bounding, Held};
 use crate::{gateway, transport};
 
 /// The gRPC services, with what tonic's transport says otherwise than etcd's put right, and observed.
@@ -33,7 +34,7 @@ pub struct FrontLayer {
 /// The services, the gateway and plain HTTP.
 #[derive(Clone, Debug)]
 pub struct Front {
-    grpc: Services,
+    grpc: Bounded<Services>,
     http: Router,
 }
 
@@ -54,13 +55,14 @@ impl Layer<Routes> for FrontLayer {
         let grpc = ObserveLayer::new(Arc::clone(&self.shared)).layer(grpc);
         let gateway = gateway::router(grpc.clone(), &self.shared.settings.limits);
         let http = super::router(Arc::clone(&self.shared)).merge(gateway);
+        let grpc = Bounded::new(grpc, Arc::clone(&self.shared));
         Front { grpc, http: http.with_state(()) }
     }
 }
 
-type GrpcBody = Answered<tonic::body::Body>;
+type GrpcBody = Held<Answered<tonic::body::Body>>;
 
-type GrpcFuture = <Services as Service<Request<Body>>>::Future;
+type GrpcFuture = Bounding<<Services as Service<Request<Body>>>::Future>;
 
 impl<B> Service<Request<B>> for Front
 where

@@ -237,11 +237,11 @@ async fn come_in(
 async fn hello(tls: Option<&Tls>, mut io: Plain, address: Option<SocketAddr>) -> io::Result<Hello> {
     let Some(tls) = tls else {
         let said = first_words(&mut io).await?;
-        return Ok(Hello { io: Either::Left(io), peer: Peer { address, common_name: None }, said });
+        return Ok(Hello { io: Either::Left(io), peer: Peer { address, ..Peer::default() }, said });
     };
     let (mut io, common_name) = tls.accept(io).await?;
     let said = first_words(&mut io).await?;
-    Ok(Hello { io: Either::Right(Box::new(io)), peer: Peer { address, common_name }, said })
+    Ok(Hello { io: Either::Right(Box::new(io)), peer: Peer { address, common_name, unread: None }, said })
 }
 
 /// What rustls says, or what it means where it says it in the words of the protocol.

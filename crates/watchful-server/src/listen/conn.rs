@@ -16,6 +16,7 @@ use tonic::transport::server::Connected;
 use super::joined::Joined;
 use super::places::Place;
 use crate::counts::Counts;
+use crate::unread::Unread;
 
 /// A connection that was accepted and, where the address asks for it, shook hands.
 #[derive(Debug)]
@@ -36,14 +37,25 @@ pub(super) struct Hello {
 }
 
 /// Who is at the other end. In every request's extensions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Peer {
     /// The address; none of a Unix socket.
     pub address: Option<SocketAddr>,
     /// The common name of the certificate that the client showed and that was verified.
     pub common_name: Option<Arc<str>>,
+    /// What the connection has been answered and has not taken.
+    pub(crate) unread: Option<Arc<Unread>>,
 }
+
+/// The same client, whatever it has read.
+impl PartialEq for Peer {
+    fn eq(&self, other: &Self) -> bool {
+        (self.address, &self.common_name) == (other.address, &other.common_name)
+    }
+}
+
+impl Eq for Peer {}
 
 /// A connection, plain or encrypted.
 pub(super) type Io = Either<Plain, Box<TlsStream<Plain>>>;
@@ -57,7 +69,8 @@ struct Counted(Arc<Counts>);
 
 impl Conn {
     pub(super) fn new(hello: Hello, place: Place, counts: Arc<Counts>) -> Self {
-        let Hello { io, peer, said } = hello;
+        let Hello { io, mut peer, said } = hello;
+        peer.unread = Some(Unread::new(Arc::clone(&counts)));
         counts.connections.add(1);
         Self { said, io: Joined::new(io), peer, _counted: Counted(counts), _place: place }
     }

@@ -30,6 +30,11 @@ pub(super) fn write(page: &mut Page<'_>, shared: &Shared) -> fmt::Result {
         counts.slow_requests.get(),
     )?;
     page.gauge("watchful_connections", "Connections that are open.", counts.connections.get())?;
+    page.gauge(
+        "watchful_unread_answer_bytes",
+        "Answers that were made and that their connections have not taken.",
+        counts.unread_bytes.get(),
+    )?;
     page.counter(
         "watchful_connections_failed_total",
         "Connections that broke before their first request, TLS handshakes that failed among them.",

@@ -1,5 +1,5 @@
 //! Trials: kill -9 in a write load, SIGTERM in one, refusals to start, a reader that does not read, a flood of
-//! wrong passwords, and a crowd.
+//! wrong passwords, a crowd, and clients that mean harm.
 
 mod load;
 
@@ -16,3 +16,5 @@ mod refusals;
 mod slow_reader;
 
 mod flood;
+
+mod hostile;

@@ -1,0 +1,601 @@
+//! Clients that mean harm, by hand: sockets, and frames that no library would send. The trial `hostile` mixes them by seed,
+//! and the named tests take one after the other.
+//!
+//! An attack goes on for a bounded while and ends by itself. What the server does to it is no failure of the attack: it is
+//! cut, reset, refused or left alone. Whoever calls looks at the server, and at those that it should have served meanwhile.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use watchful_testkit::SplitMix64;
+
+/// Whom to attack, and how much.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) plain: SocketAddr,
+    /// Where TLS is spoken, if it is.
+    pub(crate) tls: Option<SocketAddr>,
+    /// A token of a user who may read and write the keys that begin with `m/`, and no others.
+    pub(crate) token: Option<String>,
+    /// How long to go on.
+    pub(crate) time: Duration,
+    /// How many connections, calls or watches to have at once, where it is about many.
+    pub(crate) many: usize,
+}
+
+pub(crate) struct Attack {
+    pub(crate) name: &'static str,
+    pub(crate) run: fn(&Target, &mut SplitMix64) -> Done,
+}
+
+/// How often an attack did what it does.
+pub(crate) type Done = u64;
+
+pub(crate) const ALL: &[Attack] = &[
+    Attack { name: "connections that say nothing", run: silent },
+    Attack { name: "first words a byte at a time", run: slow_words },
+    Attack { name: "handshakes a byte at a time", run: slow_handshakes },
+    Attack { name: "rubbish in place of a protocol", run: rubbish },
+    Attack { name: "calls begun and reset", run: rapid_reset },
+    Attack { name: "calls that the server has to reset", run: made_to_reset },
+    Attack { name: "headers without an end", run: continuations },
+    Attack { name: "headers that unfold", run: unfolding_headers },
+    Attack { name: "settings and pings without an end", run: settings_and_pings },
+    Attack { name: "frames that make no sense", run: bad_frames },
+    Attack { name: "calls that are never ended", run: open_calls },
+    Attack { name: "answers that nobody reads", run: unread_answers },
+    Attack { name: "watches, and no end of them", run: watches },
+    Attack { name: "messages that are no messages", run: malformed },
+    Attack { name: "messages larger than may be", run: giant },
+    Attack { name: "JSON that is deep, long or cut short", run: json },
+    Attack { name: "tokens and passwords that are wrong", run: wrong_secrets },
+];
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// No attack waits longer for the server than this.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// As often as it can, until the time is up. What fails is tried anew.
+fn again(target: &Target, mut act: impl FnMut() -> io::Result<u64>) -> Done {
+    let (until, mut done) = (Instant::now() + target.time, 0);
+    while Instant::now() < until {
+        match act() {
+            Ok(more) => done += more,
+            Err(_) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+    done
+}
+
+/// Many at once, each given a turn again and again until the time is up, and replaced where it is gone.
+fn crowd<T>(
+    target: &Target,
+    mut make: impl FnMut() -> io::Result<T>,
+    mut turn: impl FnMut(&mut T) -> io::Result<()>,
+) -> Done {
+    let (until, mut crowd, mut done) = (Instant::now() + target.time, Vec::new(), 0);
+    while Instant::now() < until {
+        while crowd.len() < target.many && Instant::now() < until {
+            match make() {
+                Ok(one) => crowd.push(one),
+                Err(_) => break,
+            }
+            done += 1;
+        }
+        crowd.retain_mut(|one| turn(one).is_ok());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    done
+}
+
+fn silent(target: &Target, _: &mut SplitMix64) -> Done {
+    crowd(target, || connect(target.plain), |_| Ok(()))
+}
+
+/// Half of them speak HTTP/2, half HTTP/1.
+fn slow_words(target: &Target, random: &mut SplitMix64) -> Done {
+    const HEAD: &[u8] = b"POST /v3/kv/range HTTP/1.1\r\nHost: here\r\nX-Long: ";
+    let make = || Ok((connect(target.plain)?, [PREFACE, HEAD][below(random, 2)], 0));
+    crowd(target, make, |(stream, words, at)| {
+        let byte = words.get(*at).copied().unwrap_or(b'x');
+        *at += 1;
+        // The last of the preface is never said.
+        if *words == PREFACE && *at >= PREFACE.len() { Ok(()) } else { stream.write_all(&[byte]) }
+    })
+}
+
+fn slow_handshakes(target: &Target, _: &mut SplitMix64) -> Done {
+    // The beginning of a `ClientHello` of 512 bytes.
+    const HELLO: &[u8] = &[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3];
+    let Some(address) = target.tls else { return 0 };
+    crowd(
+        target,
+        || Ok((connect(address)?, 0)),
+        |(stream, at)| {
+            stream.write_all(&[HELLO.get(*at).copied().unwrap_or(7)])?;
+            *at += 1;
+            Ok(())
+        },
+    )
+}
+
+fn rubbish(target: &Target, random: &mut SplitMix64) -> Done {
+    again(target, || {
+        let address = if below(random, 2) == 0 { target.plain } else { target.tls.unwrap_or(target.plain) };
+        let mut stream = connect(address)?;
+        let begins: [&[u8]; 4] = [b"", &PREFACE[..16], b"GET / HTTP/1.1\r\n", b"\x16\x03\x01"];
+        stream.write_all(begins[below(random, begins.len())])?;
+        stream.write_all(&bytes(random, 2_000))?;
+        Ok(1)
+    })
+}
+
+/// A connection of HTTP/2 that keeps to no rule but the form of a frame.
+struct Http2 {
+    stream: TcpStream,
+    out: Vec<u8>,
+    /// The next call's number.
+    next: u32,
+}
+
+/// A frame that the server sent.
+struct Frame {
+    kind: u8,
+    payload: Vec<u8>,
+}
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+const ACK: u8 = 1;
+
+impl Http2 {
+    fn connect(address: SocketAddr) -> io::Result<Self> {
+        let mut http2 = Self { stream: connect(address)?, out: PREFACE.to_vec(), next: 1 };
+        http2.frame(SETTINGS, 0, 0, &[]);
+        http2.flush()?;
+        Ok(http2)
+    }
+
+    /// Writes a frame, which is sent with the next flush.
+    fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        self.out.extend_from_slice(&len[1..]);
+        self.out.extend_from_slice(&[kind, flags]);
+        self.out.extend_from_slice(&stream.to_be_bytes());
+        self.out.extend_from_slice(payload);
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.write_all(&self.out)?;
+        self.out.clear();
+        Ok(())
+    }
+
+    /// Begins a call, and gives its number.
+    fn call(&mut self, path: &str, token: Option<&str>, flags: u8) -> u32 {
+        let stream = self.next;
+        self.next += 2;
+        self.frame(HEADERS, END_HEADERS | flags, stream, &head(path, token));
+        stream
+    }
+
+    /// A call with its one message.
+    fn ask(&mut self, path: &str, token: Option<&str>, message: &[u8]) -> u32 {
+        let stream = self.call(path, token, 0);
+        self.frame(DATA, END_STREAM, stream, &grpc(message));
+        stream
+    }
+
+    /// The next frame. An error where none comes within the attack's patience, or nothing comes any more.
+    fn read(&mut self) -> io::Result<Frame> {
+        let mut head = [0; 9];
+        self.stream.read_exact(&mut head)?;
+        let [a, b, c, kind, ..] = head;
+        let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+        self.stream.read_exact(&mut payload)?;
+        Ok(Frame { kind, payload })
+    }
+
+    /// Why the server says that it ends the connection, if it does: a code of HTTP/2's.
+    fn goaway(&mut self) -> Option<u32> {
+        loop {
+            let frame = self.read().ok()?;
+            if frame.kind == GOAWAY {
+                return Some(u32::from_be_bytes(frame.payload.get(4..8)?.try_into().ok()?));
+            }
+        }
+    }
+
+    /// Throws away what has come so far.
+    fn drain(&mut self) -> io::Result<()> {
+        self.stream.set_nonblocking(true)?;
+        let mut buffer = [0; 16 << 10];
+        let drained = loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => break Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        self.stream.set_nonblocking(false)?;
+        drained
+    }
+}
+
+/// A header that is not kept for later ones.
+fn header(block: &mut Vec<u8>, name: &str, value: &[u8]) {
+    block.push(0);
+    text(block, name.as_bytes());
+    text(block, value);
+}
+
+/// A length in seven bits and more, and the bytes.
+fn text(block: &mut Vec<u8>, bytes: &[u8]) {
+    match bytes.len() {
+        len @ 0..=126 => block.push(len as u8),
+        len => {
+            block.push(127);
+            let mut rest = len - 127;
+            while rest >= 128 {
+                block.push((rest % 128) as u8 | 128);
+                rest /= 128;
+            }
+            block.push(rest as u8);
+        }
+    }
+    block.extend_from_slice(bytes);
+}
+
+fn head(path: &str, token: Option<&str>) -> Vec<u8> {
+    let mut block = Vec::new();
+    let fixed = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "here")];
+    let fixed = fixed.into_iter().chain([("content-type", "application/grpc"), ("te", "trailers")]);
+    fixed.chain(token.map(|token| ("token", token))).for_each(|(name, value)| {
+        header(&mut block, name, value.as_bytes());
+    });
+    block
+}
+
+/// A message as gRPC frames it.
+fn grpc(message: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(message.len()).unwrap().to_be_bytes();
+    [&[0][..], &len, message].concat()
+}
+
+/// A field of bytes, as protobuf writes it.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut out = vec![number << 3 | 2];
+    let mut len = bytes.len();
+    while len >= 128 {
+        out.push((len % 128) as u8 | 128);
+        len /= 128;
+    }
+    out.push(len as u8);
+    out.extend_from_slice(bytes);
+    out
+}
+
+/// Every key that begins with `m/`.
+fn own_keys() -> Vec<u8> {
+    [field(1, b"m/"), field(2, b"m0")].concat()
+}
+
+const RANGE: &str = "/etcdserverpb.KV/Range";
+const PUT: &str = "/etcdserverpb.KV/Put";
+const WATCH: &str = "/etcdserverpb.Watch/Watch";
+
+/// The attack that is called "rapid reset" (CVE-2023-44487).
+fn rapid_reset(target: &Target, _: &mut SplitMix64) -> Done {
+    again(target, || {
+        let mut http2 = Http2::connect(target.plain)?;
+        let mut done = 0;
+        for _ in 0..64 {
+            for _ in 0..100 {
+                let stream = http2.ask(RANGE, target.token.as_deref(), &own_keys());
+                http2.frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes());
+            }
+            http2.flush()?;
+            done += 100;
+        }
+        Ok(done)
+    })
+}
+
+/// The attack that is called "made you reset" (CVE-2025-8671): each call is broken by a frame that makes the server reset
+/// it, and what the server says to that is not read.
+fn made_to_reset(target: &Target, random: &mut SplitMix64) -> Done {
+    again(target, || {
+        let mut http2 = Http2::connect(target.plain)?;
+        let mut done = 0;
+        for _ in 0..64 {
+            for _ in 0..100 {
+                let stream = http2.call(WATCH, target.token.as_deref(), 0);
+                match below(random, 3) {
+                    // A window that grows by nothing, or beyond all bounds.
+                    0 => http2.frame(WINDOW_UPDATE, 0, stream, &0_u32.to_be_bytes()),
+                    1 => http2.frame(WINDOW_UPDATE, 0, stream, &0x7fff_ffff_u32.to_be_bytes()),
+                    // More of a request that is over.
+                    _ => {
+                        http2.frame(DATA, END_STREAM, stream, &grpc(b""));
+                        http2.frame(DATA, END_STREAM, stream, &grpc(b""));
+                    }
+                }
+            }
+            http2.flush()?;
+            done += 100;
+        }
+        Ok(done)
+    })
+}
+
+fn continuations(target: &Target, random: &mut SplitMix64) -> Done {
+    again(target, || {
+        let mut http2 = Http2::connect(target.plain)?;
+        let mut block = head(RANGE, None);
+        http2.frame(HEADERS, 0, 1, &block);
+        block.clear();
+        if below(random, 2) == 0 {
+            header(&mut block, "x-more", &[b'x'; 8_000]);
+        }
+        let mut done = 0;
+        for _ in 0..2_000 {
+            http2.frame(CONTINUATION, 0, 1, &block);
+            http2.flush()?;
+            done += 1;
+        }
+        Ok(done)
+    })
+}
+
+/// A long header that is kept in the table, and named again and again by one byte.
+fn unfolding_headers(target: &Target, _: &mut SplitMix64) -> Done {
+    again(target, || {
+        let mut http2 = Http2::connect(target.plain)?;
+        let mut block = head(RANGE, None);
+        // With the index that it gets: the first after the 61 that are always there.
+        block.push(0x40);
+        text(&mut block, b"x-kept");
+        text(&mut block, &[b'x'; 3_900]);
+        block.extend(std::iter::repeat_n(0x80 | 62, 16_000 - block.len()));
+        for _ in 0..20 {
+            let stream = http2.next;
+            http2.next += 2;
+            http2.frame(HEADERS, END_HEADERS | END_STREAM, stream, &block);
+            http2.flush()?;
+        }
+        Ok(20)
+    })
+}
+
+fn settings_and_pings(target: &Target, random: &mut SplitMix64) -> Done {
+    again(target, || {
+        let mut http2 = Http2::connect(target.plain)?;
+        let mut done = 0;
+        for _ in 0..50 {
+            for _ in 0..200 {
+                match below(random, 4) {
+                    0 => http2.frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 255, 255]),
+                    1 => http2.frame(PING, 0, 0, &[7; 8]),
+                    2 => http2.frame(SETTINGS, ACK, 0, &[]),
+                    _ => http2.frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()),
+                }
+                done += 1;
+            }
+            http2.flush()?;
+        }
+        Ok(done)
+    })
+}
+
+fn bad_frames(target: &Target, random: &mut SplitMix64) -> Done {
+    again(target, || {
+        let mut http2 = Http2::connect(target.plain)?;
+        http2.call(RANGE, None, 0);
+        for _ in 0..20 {
+            let payload = bytes(random, 40);
+            let (kind, flags) = (below(random, 12) as u8, below(random, 256) as u8);
+            http2.frame(kind, flags, below(random, 5) as u32, &payload);
+        }
+        http2.flush()?;
+        http2.goaway();
+        Ok(20)
+    })
+}
+
+/// As many calls as may be, none of which is ever ended.
+fn open_calls(target: &Target, random: &mut SplitMix64) -> Done {
+    again(target, || {
+        let mut http2 = Http2::connect(target.plain)?;
+        let mut done = 0;
+        for at in 0..target.many {
+            let stream = http2.call([WATCH, PUT][below(random, 2)], target.token.as_deref(), 0);
+            // A message that is begun, and never whole.
+            http2.frame(DATA, 0, stream, &[0, 0, 0, 1, 0, 7]);
+            if at % 100 == 99 {
+                http2.flush()?;
+                http2.drain()?;
+            }
+            done += 1;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        Ok(done)
+    })
+}
+
+/// Large answers are asked for and none is read, with a window that would take them all.
+fn unread_answers(target: &Target, _: &mut SplitMix64) -> Done {
+    let make = || {
+        let mut http2 = Http2::connect(target.plain)?;
+        http2.frame(SETTINGS, 0, 0, &[0, 4, 0x7f, 255, 255, 255]);
+        http2.frame(WINDOW_UPDATE, 0, 0, &0x7f00_0000_u32.to_be_bytes());
+        for at in 0..20 {
+            put_large(&mut http2, target, at)?;
+        }
+        let create = field(1, &[own_keys(), vec![3 << 3, 1]].concat());
+        let stream = http2.call(WATCH, target.token.as_deref(), 0);
+        http2.frame(DATA, 0, stream, &grpc(&create));
+        http2.flush()?;
+        Ok(http2)
+    };
+    // A hundredth of the crowd is enough, and asks for more than a gigabyte.
+    let few = Target { many: target.many.div_ceil(100), ..target.clone() };
+    crowd(&few, make, |http2| {
+        for _ in 0..20 {
+            http2.ask(RANGE, target.token.as_deref(), &own_keys());
+        }
+        http2.flush()
+    })
+}
+
+fn put_large(http2: &mut Http2, target: &Target, at: usize) -> io::Result<()> {
+    let put = [field(1, format!("m/{at}").as_bytes()), field(2, &[b'v'; 60_000])].concat();
+    let stream = http2.call(PUT, target.token.as_deref(), 0);
+    for piece in grpc(&put).chunks(16_000) {
+        http2.frame(DATA, 0, stream, piece);
+    }
+    http2.frame(DATA, END_STREAM, stream, &[]);
+    http2.flush()
+}
+
+/// Many watches on each of a few streams, and those that are refused among them.
+fn watches(target: &Target, random: &mut SplitMix64) -> Done {
+    again(target, || {
+        let mut http2 = Http2::connect(target.plain)?;
+        let stream = http2.call(WATCH, target.token.as_deref(), 0);
+        let mut done = 0;
+        for at in 0..target.many {
+            let keys = if below(random, 8) == 0 { field(1, b"good/") } else { own_keys() };
+            http2.frame(DATA, 0, stream, &grpc(&field(1, &keys)));
+            done += 1;
+            if at % 100 == 99 {
+                http2.flush()?;
+                http2.drain()?;
+                // Room for as much as was taken out.
+                http2.frame(WINDOW_UPDATE, 0, 0, &16_000_u32.to_be_bytes());
+                http2.frame(WINDOW_UPDATE, 0, stream, &16_000_u32.to_be_bytes());
+            }
+        }
+        http2.flush()?;
+        Ok(done)
+    })
+}
+
+const PATHS: [&str; 12] = [
+    RANGE,
+    PUT,
+    "/etcdserverpb.KV/DeleteRange",
+    "/etcdserverpb.KV/Txn",
+    "/etcdserverpb.KV/Compact",
+    WATCH,
+    "/etcdserverpb.Lease/LeaseRevoke",
+    "/etcdserverpb.Lease/LeaseKeepAlive",
+    "/etcdserverpb.Auth/Authenticate",
+    "/etcdserverpb.Auth/UserAdd",
+    "/etcdserverpb.Maintenance/Snapshot",
+    "/no.such/Method",
+];
+
+fn malformed(target: &Target, random: &mut SplitMix64) -> Done {
+    again(target, || {
+        let mut http2 = Http2::connect(target.plain)?;
+        for _ in 0..40 {
+            let path = PATHS[below(random, PATHS.len())];
+            let message = match below(random, 3) {
+                0 => bytes(random, 200),
+                // Messages in messages, as a transaction may have them, a hundred deep.
+                1 => (0..100).fold(vec![], |inner, _| field(2, &field(4, &inner))),
+                // A field that says that it is longer than all.
+                _ => vec![1 << 3 | 2, 0xff, 0xff, 0xff, 0xff, 0x7f, b'k'],
+            };
+            let token = target.token.as_deref().filter(|_| below(random, 2) == 0);
+            http2.ask(path, token, &message);
+        }
+        http2.flush()?;
+        http2.drain()?;
+        Ok(40)
+    })
+}
+
+fn giant(target: &Target, random: &mut SplitMix64) -> Done {
+    again(target, || {
+        let mut http2 = Http2::connect(target.plain)?;
+        let stream = http2.call(PUT, target.token.as_deref(), 0);
+        // Marked as compressed, every third time.
+        let compressed = u8::from(below(random, 3) == 0);
+        let announced: [u32; 3] = [u32::MAX, 64 << 20, 2_097_152];
+        let len = announced[below(random, announced.len())].to_be_bytes();
+        http2.frame(DATA, 0, stream, &[&[compressed][..], &len].concat());
+        let mut done = 0;
+        for _ in 0..200 {
+            http2.frame(DATA, 0, stream, &[b'x'; 16_384]);
+            http2.flush()?;
+            http2.drain()?;
+            done += 1;
+        }
+        Ok(done)
+    })
+}
+
+fn json(target: &Target, random: &mut SplitMix64) -> Done {
+    again(target, || {
+        let mut stream = connect(target.plain)?;
+        let body = match below(random, 4) {
+            0 => b"[".repeat(100_000),
+            1 => br#"{"success":[{"requestTxn":"#.repeat(20_000),
+            2 => [&br#"{"key":""#[..], &b"QUFB".repeat(100_000)].concat(),
+            _ => bytes(random, 5_000),
+        };
+        let path = ["kv/txn", "kv/range", "watch", "auth/authenticate", "lease/keepalive"][below(random, 5)];
+        // What is announced is now and then more than what comes.
+        let len = body.len() + below(random, 2) * 10;
+        write!(stream, "POST /v3/{path} HTTP/1.1\r\nHost: here\r\nContent-Length: {len}\r\n\r\n")?;
+        stream.write_all(&body)?;
+        let _ = stream.read(&mut [0; 512]);
+        Ok(1)
+    })
+}
+
+fn wrong_secrets(target: &Target, random: &mut SplitMix64) -> Done {
+    again(target, || {
+        let mut http2 = Http2::connect(target.plain)?;
+        for _ in 0..20 {
+            let token = format!("{:x}.{}", random.next_u64(), below(random, 100));
+            http2.ask(PUT, Some(&token), &[field(1, b"good/x"), field(2, b"forged")].concat());
+            http2.ask(PUT, None, &[field(1, b"good/x"), field(2, b"forged")].concat());
+            http2.ask(PUT, target.token.as_deref(), &[field(1, b"good/x"), field(2, b"forged")].concat());
+            let login = [field(1, b"root"), field(2, &bytes(random, 60))].concat();
+            http2.ask("/etcdserverpb.Auth/Authenticate", None, &login);
+        }
+        http2.flush()?;
+        http2.drain()?;
+        Ok(80)
+    })
+}
+
+fn below(random: &mut SplitMix64, bound: usize) -> usize {
+    (random.next_u64() % bound as u64) as usize
+}
+
+fn bytes(random: &mut SplitMix64, len_max: usize) -> Vec<u8> {
+    (0..below(random, len_max)).map(|_| random.next_u64() as u8).collect()
+}

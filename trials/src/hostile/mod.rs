@@ -1,0 +1,146 @@
+//! Clients that mean harm, mixed by seed, against a server that is a process of its own; and one beside them that means well.
+//!
+//! What has to hold: the bystander's puts are answered and its watch has no gap, the server's memory stays below a bound,
+//! nobody writes what they may not, and once the attackers are gone so is all that they had open.
+
+#[path = "../../../crates/watchful-server/tests/it/support/attacks.rs"]
+#[allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "it is a test's, and makes bytes of numbers"
+)]
+mod attacks;
+
+#[path = "../../../crates/watchful-server/tests/it/support/bystander.rs"]
+mod bystander;
+
+mod server;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+use tokio::task::{JoinSet, spawn_blocking};
+use tonic::transport::Endpoint;
+use watchful_testkit::SplitMix64;
+
+use crate::trials::{Outcome, Round};
+use attacks::{ALL, Attack, Target};
+use bystander::{Bystander, Noticed, Tokens, forbidden_keys, gauge, own_memory, people};
+use server::Server;
+
+/// How many attack at once.
+const ATTACKERS: u64 = 5;
+
+/// How long they go on.
+const TIME: Duration = Duration::from_secs(2);
+
+/// What each of them may have open at once: a part of a crowd of this size.
+const CROWDS: [usize; 3] = [50, 200, 800];
+
+/// What the server may take on top of what it took before, whoever attacks: all that it keeps of answers that nobody reads
+/// (512 MiB), and as much again for outboxes, windows and whatever else is open at once.
+const GROWTH_BYTES_MAX: u64 = 1 << 30;
+
+/// The longest that the bystander may wait for a put, on a machine that others use too.
+const SLOWEST_PUT: Duration = Duration::from_secs(10);
+
+/// How long what the attackers had open may stay so.
+const LET_GO: Duration = Duration::from_secs(30);
+
+pub(crate) fn round(round: &mut Round<'_>) -> Outcome {
+    Runtime::new()?.block_on(mix(round))
+}
+
+async fn mix(round: &mut Round<'_>) -> Outcome {
+    let server = Server::start(round.dir)?;
+    let channel = Endpoint::from_shared(format!("http://{}", server.plain))?.connect().await?;
+    let tokens = people(&channel).await?;
+    let attackers = attackers(&mut round.rng, &server, &tokens);
+    let names: Vec<&str> = attackers.iter().map(|(attack, ..)| attack.name).collect();
+    let bystander = Bystander::start(channel.clone(), tokens.good.clone()).await?;
+    let before = own_memory(server.process_id());
+    let (done, most) = attack(attackers, &server).await?;
+    let noticed = bystander.stop().await.map_err(|why| format!("the bystander, beside {names:?}: {why}"))?;
+    for (name, done) in done {
+        round.tally.add(name, done);
+    }
+    round.tally.add("puts of a bystander", noticed.puts);
+    judge(&noticed, most.saturating_sub(before)).map_err(|why| format!("beside {names:?}: {why}"))?;
+    let forbidden = forbidden_keys(&channel, &tokens).await?;
+    if !forbidden.is_empty() {
+        return Err(format!("{names:?} wrote what they may not: {forbidden:?}").into());
+    }
+    let plain = server.plain;
+    spawn_blocking(move || all_are_let_go(plain)).await??;
+    Ok(())
+}
+
+/// Some of the attacks, each of them with or without a token, and of some size.
+fn attackers(
+    random: &mut SplitMix64,
+    server: &Server,
+    tokens: &Tokens,
+) -> Vec<(&'static Attack, Target, SplitMix64)> {
+    let one = |random: &mut SplitMix64| {
+        let attack = one_of(ALL, random);
+        let token = (random.below(4) > 0).then(|| tokens.mallory.clone());
+        let many = *one_of(&CROWDS, random);
+        let target = Target { plain: server.plain, tls: Some(server.tls), token, time: TIME, many };
+        (attack, target, SplitMix64::new(random.next_u64()))
+    };
+    (0..ATTACKERS).map(|_| one(random)).collect()
+}
+
+fn one_of<'a, T>(all: &'a [T], random: &mut SplitMix64) -> &'a T {
+    let at = usize::try_from(random.below(all.len() as u64)).unwrap_or_default();
+    &all[at]
+}
+
+/// What was done, and the most memory that the server had meanwhile.
+async fn attack(
+    attackers: Vec<(&'static Attack, Target, SplitMix64)>,
+    server: &Server,
+) -> Outcome<(Vec<(&'static str, u64)>, u64)> {
+    let mut attacking = JoinSet::new();
+    for (attack, target, mut random) in attackers {
+        attacking.spawn_blocking(move || (attack.name, (attack.run)(&target, &mut random)));
+    }
+    let (mut done, mut most) = (Vec::new(), 0);
+    let mut look = tokio::time::interval(Duration::from_millis(20));
+    loop {
+        tokio::select! {
+            ended = attacking.join_next() => match ended {
+                Some(ended) => done.push(ended?),
+                None => return Ok((done, most)),
+            },
+            _ = look.tick() => most = most.max(own_memory(server.process_id())),
+        }
+    }
+}
+
+fn judge(noticed: &Noticed, grown_bytes: u64) -> Result<(), String> {
+    if grown_bytes > GROWTH_BYTES_MAX {
+        return Err(format!("the server grew by {} MiB", grown_bytes >> 20));
+    }
+    if noticed.slowest_put > SLOWEST_PUT || noticed.puts == 0 {
+        return Err(format!("the bystander was held up: {noticed:?}"));
+    }
+    Ok(())
+}
+
+/// Waits until only the bystander is left, and the one that asks.
+fn all_are_let_go(address: SocketAddr) -> Result<(), String> {
+    let until = Instant::now() + LET_GO;
+    loop {
+        let connections = gauge(address, "watchful_connections").ok_or("no such gauge")?;
+        let streams = gauge(address, "etcd_debugging_mvcc_watch_stream_total").ok_or("no such gauge")?;
+        if connections <= 2.0 && streams <= 1.0 {
+            return Ok(());
+        }
+        if Instant::now() > until {
+            return Err(format!("{connections} connections and {streams} watch streams are still open"));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
