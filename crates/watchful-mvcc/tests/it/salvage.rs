@@ -1,5 +1,7 @@
 //! What is saved of a damaged store, and what is told of the rest.
 
+#![allow(clippy::host_endian_bytes, reason = "LMDB writes numbers in the machine's own byte order")]
+
 use std::fs;
 
 use watchful_mvcc::{LostRevisions, Mvcc, MvccError, SalvageReport, check, salvage};
