@@ -6,17 +6,12 @@
 //! is written; reads go on; a watch gets what was acknowledged and nothing else. At last the store is opened again, and at
 //! any moment since the fault the power may fail as well.
 
-use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::sync::mpsc;
-use std::task::{Context, Waker};
-use std::thread;
 
 use watchful::{
-    Durability, End, Error, KeyRange, LeaseId, PutOptions, RangeOptions, RequestOp, Settings, Store,
-    TxnRequest, Update, Watch, WatchOptions,
+    Durability, End, Error, KeyRange, LeaseId, RangeOptions, Settings, Store, Update, Watch, WatchOptions,
 };
+use watchful_harness::request;
 use watchful_testkit::{Filters, Model, Op, Row, SplitMix64, checkers};
 
 use super::images::Loss;
@@ -24,6 +19,7 @@ use super::judge::{self, Depth, Expected, Rises};
 use super::platter::{Image, Platter};
 use super::power::{describe, make_folder, scratch};
 use super::tape::{Call, Change, Fault, How, Running};
+use super::together::write_together;
 use super::work::{self, State};
 use crate::tally::Tally;
 use crate::trials::{Outcome, Round};
@@ -568,57 +564,4 @@ fn compare(store: &Store, state: &State) -> Outcome {
 fn begin_watch(store: &Store) -> Outcome<(Watch, u64)> {
     let first = store.current_revision() + 1;
     Ok((store.watch(&WatchOptions::new(KeyRange::everything()).start_at(first))?, first))
-}
-
-/// Writes by several callers in one group, as good as always: they come while another one is being worked out. The first
-/// is that other one. Answers in the order of the revisions they would take.
-fn write_together(store: &Store, mut writes: Vec<TxnRequest>) -> Outcome<Vec<Result<(), Error>>> {
-    let first = writes.remove(0);
-    if writes.is_empty() {
-        return Ok(vec![store.execute(first).wait().map(drop)]);
-    }
-    let (begun, has_begun) = mpsc::channel();
-    let (release, is_released) = mpsc::channel::<()>();
-    let work = store.transact(move |txn| {
-        // Nobody is there to hear it where the group was refused before.
-        let _ = begun.send(());
-        let _ = is_released.recv();
-        txn.execute(&first).map(drop)
-    });
-    thread::scope(|scope| {
-        let first = scope.spawn(|| work.wait().map(drop));
-        // An error: the write was refused before it was worked out.
-        let _ = has_begun.recv();
-        let mut waiting: Vec<_> = writes.into_iter().map(|write| Box::pin(store.execute(write))).collect();
-        let mut cx = Context::from_waker(Waker::noop());
-        let early: Vec<_> = waiting.iter_mut().map(|write| write.as_mut().poll(&mut cx)).collect();
-        drop(release);
-        let first = first.join().map_err(|_| "a writer panicked")?;
-        let mut answers = vec![first];
-        for (write, early) in waiting.into_iter().zip(early) {
-            answers.push(match early {
-                std::task::Poll::Ready(answer) => answer.map(drop),
-                std::task::Poll::Pending => finish(write).map(drop),
-            });
-        }
-        Ok(answers)
-    })
-}
-
-/// Waits for a write that was handed in.
-fn finish<T: Send + 'static>(write: Pin<Box<watchful::Write<T>>>) -> Result<T, Error> {
-    (*Pin::into_inner(write)).wait()
-}
-
-fn request(ops: &[Op]) -> TxnRequest {
-    let op = |op: &Op| match op {
-        Op::Put { key, value, lease, .. } => RequestOp::Put {
-            key: key.clone(),
-            value: value.clone(),
-            options: PutOptions { lease: *lease, ..PutOptions::default() },
-        },
-        Op::DeleteRange(range) => RequestOp::DeleteRange { range: Some(range.clone()), prev_kv: false },
-        Op::Range { .. } | Op::Txn(_) => unreachable!("the script has none"),
-    };
-    TxnRequest { then: ops.iter().map(op).collect(), ..TxnRequest::default() }
 }

@@ -21,6 +21,8 @@ pub(crate) mod judge;
 
 pub(crate) mod power;
 
+mod together;
+
 pub(crate) mod faults;
 
 #[cfg(test)]

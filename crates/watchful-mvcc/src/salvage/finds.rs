@@ -1,0 +1,360 @@
+//! What one walk through a damaged file found: the rows that are whole, and where something is missing between them.
+
+use std::collections::BTreeMap;
+
+use watchful_backend::{Piece, Place, SalvageFile};
+use watchful_revision::{LeaseId, RecordRef, Revision};
+
+use crate::MvccError;
+use crate::check::check_error;
+use crate::format::{
+    META_COMPACT_SCHEDULED, META_EPOCH, META_FORMAT, META_STORE_ID, TABLE_LEASE, TABLE_LOG, TABLE_META,
+    TABLE_NOTE, parse_lease, parse_lease_without_sum, parse_meta,
+};
+use crate::lives::{KeyMark, Life};
+use crate::note;
+
+/// A row that is whole, and where it is.
+#[derive(Clone, Copy)]
+pub(super) struct Row {
+    pub(super) revision: Revision,
+    pub(super) place: Place,
+    pub(super) key: KeyMark,
+    pub(super) life: Life,
+    pub(super) lease: LeaseId,
+}
+
+impl Row {
+    fn parse(key: &[u8], value: &[u8], place: Place) -> Option<Self> {
+        let revision = Revision::from_bytes(key).ok()?;
+        let record = RecordRef::parse(revision, value).ok()?;
+        let fields = record.key_value().ok()?;
+        let (key, life) = (KeyMark::of(fields.key), Life::of_record(record.kind(), &fields));
+        Some(Self { revision, place, key, life, lease: record.lease() })
+    }
+}
+
+/// Where something is missing between two rows that are next to each other.
+#[derive(Default)]
+pub(super) struct Gap {
+    /// Records that are damaged, by their revisions.
+    pub(super) damaged: Vec<Revision>,
+    /// Whether more than those is missing.
+    pub(super) is_wide: bool,
+    /// Whether a branch is, so that what is missing may have come loose.
+    pub(super) may_be_loose: bool,
+}
+
+/// Revisions of which something is missing; the last is none at the end of the log.
+#[derive(Clone, Copy)]
+pub(super) struct Hole {
+    pub(super) first: u64,
+    pub(super) last: Option<u64>,
+    /// How many changes are missing, where that is known.
+    pub(super) count: Option<u64>,
+}
+
+/// What a table but the log gave.
+#[derive(Default)]
+pub(super) struct Found {
+    /// Its rows, by key.
+    pub(super) rows: BTreeMap<Vec<u8>, Place>,
+    pub(super) damaged: Vec<Vec<u8>>,
+    /// How many rows it is said to have; none when it is not in the list of tables.
+    pub(super) entries: Option<u64>,
+    /// Whether rows are missing, or may be.
+    pub(super) is_cut: bool,
+    /// Whether those may have come loose.
+    pub(super) may_be_loose: bool,
+}
+
+/// A row of another table than the log, that came loose.
+pub(super) struct Fact {
+    pub(super) table: &'static str,
+    pub(super) key: Vec<u8>,
+    pub(super) value: Vec<u8>,
+    pub(super) place: Place,
+}
+
+/// Everything that one walk found.
+#[derive(Default)]
+pub(super) struct Finds {
+    pub(super) rows: Vec<Row>,
+    /// By how many rows come before.
+    pub(super) gaps: BTreeMap<usize, Gap>,
+    pub(super) leases: BTreeMap<LeaseId, i64>,
+    pub(super) lease: Found,
+    pub(super) note: Found,
+    pub(super) meta: Found,
+    pub(super) format: Option<u32>,
+    pub(super) epoch: Option<u64>,
+    pub(super) compact_revision: Option<u64>,
+    pub(super) has_store_id: bool,
+    /// Whether the list of tables is damaged.
+    pub(super) is_list_cut: bool,
+    /// How many rows the log is said to have.
+    pub(super) log_entries: Option<u64>,
+    pub(super) loose: Vec<Row>,
+    pub(super) loose_facts: Vec<Fact>,
+    pub(super) loose_damaged: Vec<Revision>,
+    pub(super) problems: u64,
+    pub(super) is_complete: bool,
+    pub(super) is_torn: bool,
+}
+
+impl Finds {
+    pub(super) fn of(file: &SalvageFile, commit: usize) -> Result<Self, MvccError> {
+        let mut finds = Self::default();
+        let walked = file.walk(commit, |piece| finds.take(piece)).map_err(check_error)?;
+        finds.problems = walked.problems;
+        finds.is_complete = walked.is_complete;
+        finds.is_torn = walked.is_torn;
+        for (name, entries) in &walked.entries {
+            match finds.table(name) {
+                Some(found) => found.entries = Some(*entries),
+                None if name == TABLE_LOG => finds.log_entries = Some(*entries),
+                None => {}
+            }
+        }
+        if finds.log_entries.is_none() {
+            finds.gap().may_be_loose = true;
+        }
+        finds.take_loose();
+        let (is_list_cut, is_complete) = (finds.is_list_cut, finds.is_complete);
+        for (found, is_needed) in
+            [(&mut finds.lease, true), (&mut finds.meta, true), (&mut finds.note, false)]
+        {
+            found.is_cut |= match found.entries {
+                Some(entries) => entries != (found.rows.len() + found.damaged.len()) as u64,
+                // A table that is not in the list has been lost with a part of the list.
+                None => (is_needed || is_list_cut) && !(is_list_cut && is_complete),
+            };
+            found.is_cut |= found.may_be_loose && !is_complete;
+        }
+        Ok(finds)
+    }
+
+    fn gap(&mut self) -> &mut Gap {
+        self.gaps.entry(self.rows.len()).or_default()
+    }
+
+    fn take(&mut self, piece: Piece<'_>) {
+        match piece {
+            Piece::Entry { table: TABLE_LOG, key, value, place } => self.row(key, value.ok(), place),
+            Piece::Entry { table, key, value, place } => {
+                self.fact(table, key, value.ok(), place);
+            }
+            Piece::Lost { table: Some(TABLE_LOG), may_be_loose: true } => self.gap().may_be_loose = true,
+            Piece::Lost { table: Some(TABLE_LOG), may_be_loose: false } => self.gap().is_wide = true,
+            Piece::Lost { table: Some(table), may_be_loose } => {
+                if let Some(found) = self.table(table) {
+                    found.may_be_loose |= may_be_loose;
+                    found.is_cut |= !may_be_loose;
+                }
+            }
+            Piece::Lost { table: None, .. } => self.is_list_cut = true,
+            Piece::Loose { key, value, place } => self.loose(key, value.ok(), place),
+        }
+    }
+
+    fn table(&mut self, name: &str) -> Option<&mut Found> {
+        match name {
+            TABLE_LEASE => Some(&mut self.lease),
+            TABLE_NOTE => Some(&mut self.note),
+            TABLE_META => Some(&mut self.meta),
+            _ => None,
+        }
+    }
+
+    fn row(&mut self, key: &[u8], value: Option<&[u8]>, place: Place) {
+        let last = self.rows.last().map_or(Revision::default(), |row| row.revision);
+        match value.and_then(|value| Row::parse(key, value, place)) {
+            Some(row) if row.revision > last => self.rows.push(row),
+            // It is whole, and in the wrong place: its page is one of another time.
+            Some(_) => self.gap().is_wide = true,
+            None => match Revision::from_bytes(key) {
+                Ok(revision) => self.gap().damaged.push(revision),
+                Err(_) => self.gap().is_wide = true,
+            },
+        }
+    }
+
+    /// A row of another table. Tells whether it is one.
+    fn fact(&mut self, table: &str, key: &[u8], value: Option<&[u8]>, place: Place) -> bool {
+        let is_whole = value.is_some_and(|value| match table {
+            TABLE_LEASE => {
+                let lease = parse_lease(key, value).or_else(|| parse_lease_without_sum(key, value));
+                lease.filter(|(id, _)| *id != 0).map(|(id, ttl)| self.leases.insert(id, ttl)).is_some()
+            }
+            TABLE_NOTE => note::decode(key, value).is_ok_and(|value| note::check(key, value).is_ok()),
+            TABLE_META => self.meta(key, value),
+            _ => true,
+        });
+        let Some(found) = self.table(table) else { return false };
+        if is_whole {
+            found.rows.insert(key.to_owned(), place);
+        } else {
+            found.damaged.push(key.to_owned());
+        }
+        is_whole
+    }
+
+    fn meta(&mut self, key: &[u8], row: &[u8]) -> bool {
+        let name = std::str::from_utf8(key).unwrap_or_default();
+        if name == META_FORMAT {
+            self.format = row.try_into().map(u32::from_be_bytes).ok();
+            return self.format.is_some();
+        }
+        // In format 1 there are no sums.
+        let len = if name == META_STORE_ID { 16 } else { 8 };
+        let value = if row.len() == len { Some(row) } else { parse_meta(name, row) };
+        let Some(value) = value.filter(|value| value.len() == len) else { return false };
+        let number = value.first_chunk().map(|bytes| u64::from_be_bytes(*bytes));
+        match name {
+            META_STORE_ID => self.has_store_id = true,
+            META_EPOCH => self.epoch = number,
+            META_COMPACT_SCHEDULED => self.compact_revision = number,
+            _ => {}
+        }
+        true
+    }
+
+    /// Whatever its table was, its sum tells what it is.
+    fn loose(&mut self, key: &[u8], value: Option<&[u8]>, place: Place) {
+        if let Some(row) = value.and_then(|value| Row::parse(key, value, place)) {
+            return self.loose.push(row);
+        }
+        match value.and_then(|value| Some((table_of(key, value)?, value))) {
+            // The values of notes may be large, and are read again.
+            Some((table, value)) => {
+                let value = if table == TABLE_NOTE { Vec::new() } else { value.to_owned() };
+                self.loose_facts.push(Fact { table, key: key.to_owned(), value, place });
+            }
+            None => match Revision::from_bytes(key) {
+                Ok(revision) => self.loose_damaged.push(revision),
+                Err(_) => {
+                    for found in [&mut self.lease, &mut self.note, &mut self.meta] {
+                        found.is_cut = true;
+                    }
+                }
+            },
+        }
+    }
+
+    /// Puts the rows that came loose where they belong, if they can be trusted.
+    fn take_loose(&mut self) {
+        let mut loose = std::mem::take(&mut self.loose);
+        loose.sort_unstable_by_key(|row| row.revision);
+        let fits = |revision: Revision| {
+            let at = self.rows.partition_point(|row| row.revision < revision);
+            let is_new = self.rows.get(at).is_none_or(|row| row.revision != revision);
+            is_new && self.gaps.get(&at).is_some_and(|gap| gap.may_be_loose)
+        };
+        let damaged = std::mem::take(&mut self.loose_damaged);
+        self.is_complete = self.is_complete
+            && loose.is_sorted_by(|left, right| left.revision < right.revision)
+            && loose.iter().all(|row| fits(row.revision))
+            && damaged.iter().all(|revision| fits(*revision));
+        let facts = std::mem::take(&mut self.loose_facts);
+        if !self.is_complete {
+            return;
+        }
+        for Fact { table, key, value, place } in facts {
+            match table {
+                TABLE_NOTE => _ = self.note.rows.insert(key, place),
+                _ => _ = self.fact(table, &key, Some(&value), place),
+            }
+        }
+        let (rows, mut gaps) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.gaps));
+        let mut loose = loose.into_iter().peekable();
+        for index in 0..=rows.len() {
+            let next = rows.get(index).copied();
+            let is_before = |row: &Row| next.is_none_or(|next: Row| row.revision < next.revision);
+            let gap = gaps.remove(&index);
+            let is_wide = gap.as_ref().is_some_and(|gap| gap.is_wide);
+            self.gaps.extend(gap.map(|gap| (self.rows.len(), gap)));
+            while let Some(row) = loose.next_if(is_before) {
+                self.rows.push(row);
+                self.gap().is_wide |= is_wide;
+            }
+            self.rows.extend(next);
+        }
+        for revision in damaged {
+            let at = self.rows.partition_point(|row| row.revision < revision);
+            self.gaps.entry(at).or_default().damaged.push(revision);
+        }
+    }
+
+    /// The revisions of which something is missing, above and below the compact revision.
+    pub(super) fn holes(&self) -> Vec<Hole> {
+        let mut holes = Vec::new();
+        for index in 0..=self.rows.len() {
+            let before = index.checked_sub(1).map(|before| self.rows[before].revision);
+            let after = self.rows.get(index).map(|row| row.revision);
+            let gap = self.gaps.get(&index);
+            let is_wide = gap.is_some_and(|gap| gap.is_wide || gap.may_be_loose && !self.is_complete);
+            let damaged = gap.map_or(&[][..], |gap| &gap.damaged);
+            if !is_wide && self.is_one_run(before, damaged, after) {
+                let hole = |revision: &Revision| Hole {
+                    first: revision.main,
+                    last: Some(revision.main),
+                    count: Some(1),
+                };
+                holes.extend(damaged.iter().map(hole));
+            } else {
+                holes.push(wide(before, after));
+            }
+        }
+        holes
+    }
+
+    /// Whether these revisions follow each other with nothing missing in between, and no damage in their names.
+    fn is_one_run(&self, before: Option<Revision>, damaged: &[Revision], after: Option<Revision>) -> bool {
+        let mut last = before;
+        for revision in damaged.iter().copied().chain(after) {
+            if !self.follows(last, revision) {
+                return false;
+            }
+            last = Some(revision);
+        }
+        true
+    }
+
+    fn follows(&self, last: Option<Revision>, revision: Revision) -> bool {
+        if last.is_some_and(|last| revision <= last) || revision.main < 2 {
+            return false;
+        }
+        // Where it is not known what was compacted, anything may have been.
+        let Some(compact_revision) = self.known_compact_revision() else { return true };
+        let next = last.map_or(1, |last| last.main).max(compact_revision) + 1;
+        revision.main <= compact_revision
+            || last.is_some_and(|last| revision == last.next())
+            || revision == Revision::start_of(next)
+    }
+
+    /// None when it cannot be known.
+    pub(super) fn known_compact_revision(&self) -> Option<u64> {
+        let is_meta_whole = !self.meta.is_cut && self.meta.damaged.is_empty();
+        self.compact_revision.or_else(|| is_meta_whole.then_some(0))
+    }
+}
+
+/// The table that a row must be of, by its sum; none when it has none that fits.
+fn table_of(key: &[u8], value: &[u8]) -> Option<&'static str> {
+    let name = std::str::from_utf8(key).unwrap_or_default();
+    if note::decode(key, value).is_ok() {
+        Some(TABLE_NOTE)
+    } else if parse_lease(key, value).is_some() {
+        Some(TABLE_LEASE)
+    } else if name == META_FORMAT || parse_meta(name, value).is_some() {
+        Some(TABLE_META)
+    } else {
+        None
+    }
+}
+
+fn wide(before: Option<Revision>, after: Option<Revision>) -> Hole {
+    let first = before.map_or(1, |before| before.main);
+    let last = after.map(|after| if after.sub > 0 { after.main } else { after.main - 1 }.max(first));
+    Hole { first, last, count: None }
+}
