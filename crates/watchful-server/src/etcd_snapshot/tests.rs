@@ -179,7 +179,7 @@ fn opened(snapshot: &EtcdSnapshot) -> (tempfile::TempDir, Store) {
 /// `a` at revisions 2 and 3, and 7 after a compaction.
 const A_AT_2: &[u8] = b"\x0a\x01a\x10\x02\x18\x02\x20\x01\x2a\x011";
 const A_AT_3: &[u8] = b"\x0a\x01a\x10\x02\x18\x03\x20\x02\x2a\x012";
-const A_AT_7: &[u8] = b"\x0a\x01a\x10\x02\x18\x07\x20\x06\x2a\x013";
+const A_AT_7: &[u8] = b"\x0a\x01a\x10\x02\x18\x07\x20\x03\x2a\x013";
 
 /// `etcdutl snapshot restore --bump-revision 1000 --mark-compacted` raises the revision with a row that has no key.
 #[test]

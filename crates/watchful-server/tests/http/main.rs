@@ -15,3 +15,5 @@ mod metrics;
 mod streams;
 
 mod large;
+
+mod unread;

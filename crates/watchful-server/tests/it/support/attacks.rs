@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use prost::encode_length_delimiter;
 use watchful_testkit::SplitMix64;
 
 /// Whom to attack, and how much.
@@ -251,16 +252,11 @@ fn header(block: &mut Vec<u8>, name: &str, value: &[u8]) {
 
 /// A length in seven bits and more, and the bytes.
 fn text(block: &mut Vec<u8>, bytes: &[u8]) {
-    match bytes.len() {
-        len @ 0..=126 => block.push(len as u8),
-        len => {
+    match u8::try_from(bytes.len()) {
+        Ok(len @ 0..=126) => block.push(len),
+        _ => {
             block.push(127);
-            let mut rest = len - 127;
-            while rest >= 128 {
-                block.push((rest % 128) as u8 | 128);
-                rest /= 128;
-            }
-            block.push(rest as u8);
+            encode_length_delimiter(bytes.len() - 127, block).unwrap();
         }
     }
     block.extend_from_slice(bytes);
@@ -285,12 +281,7 @@ fn grpc(message: &[u8]) -> Vec<u8> {
 /// A field of bytes, as protobuf writes it.
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     let mut out = vec![number << 3 | 2];
-    let mut len = bytes.len();
-    while len >= 128 {
-        out.push((len % 128) as u8 | 128);
-        len /= 128;
-    }
-    out.push(len as u8);
+    encode_length_delimiter(bytes.len(), &mut out).unwrap();
     out.extend_from_slice(bytes);
     out
 }
@@ -413,8 +404,8 @@ fn bad_frames(target: &Target, random: &mut SplitMix64) -> Done {
         http2.call(RANGE, None, 0);
         for _ in 0..20 {
             let payload = bytes(random, 40);
-            let (kind, flags) = (below(random, 12) as u8, below(random, 256) as u8);
-            http2.frame(kind, flags, below(random, 5) as u32, &payload);
+            let (kind, flags) = (small(random, 12), small(random, 255));
+            http2.frame(kind, flags, small(random, 5).into(), &payload);
         }
         http2.flush()?;
         http2.goaway();
@@ -596,9 +587,13 @@ fn wrong_secrets(target: &Target, random: &mut SplitMix64) -> Done {
 }
 
 fn below(random: &mut SplitMix64, bound: usize) -> usize {
-    (random.next_u64() % bound as u64) as usize
+    usize::try_from(random.below(bound as u64)).unwrap()
+}
+
+fn small(random: &mut SplitMix64, bound: u8) -> u8 {
+    u8::try_from(random.below(bound.into())).unwrap()
 }
 
 fn bytes(random: &mut SplitMix64, len_max: usize) -> Vec<u8> {
-    (0..below(random, len_max)).map(|_| random.next_u64() as u8).collect()
+    (0..below(random, len_max)).map(|_| small(random, 255)).collect()
 }
