@@ -18,7 +18,7 @@
 //! use watchful_testkit::script;
 //!
 //! let mut twin = Twin::default();
-//! let steps = script::parse("put a 1; put b 1\ndel a\ncompact 3");
+//! let steps = script::parse("txn { put a 1; put b 1 }\ndel a\ncompact 3");
 //! twin.run(&Action::Group { steps, is_committed: true, slice: Some(1) });
 //! twin.run(&Action::Reopen);
 //! twin.check(100);

@@ -10,7 +10,7 @@ use tonic::Status;
 use crate::answers;
 use crate::state::Shared;
 
-/// A stream of answers that is over once the server is told to stop.
+/// A stream of answers that is over once the server is told to stop, or once it has given an error: gRPC has one end.
 pub(crate) struct UntilStopped<S> {
     stream: S,
     stopping: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -40,6 +40,25 @@ where
             self.is_over = true;
             return Poll::Ready(Some(Err(answers::stopped())));
         }
+        self.is_over = matches!(next, Poll::Ready(None | Some(Err(_))));
         next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_stream::StreamExt as _;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    /// A message that cannot be read is an error each time it is asked for, and each of them made an end of the answer:
+    /// who read on behind the first one never came to the last.
+    #[tokio::test]
+    async fn after_an_error_nothing_comes() {
+        let endless = tokio_stream::iter(std::iter::repeat_with(|| Err::<(), _>(Status::internal("again"))));
+        let stopping = Box::pin(CancellationToken::new().cancelled_owned());
+        let stream = UntilStopped { stream: endless, stopping, is_over: false };
+        assert_eq!(stream.take(3).collect::<Vec<_>>().await.len(), 1);
     }
 }
