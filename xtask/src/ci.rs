@@ -31,7 +31,10 @@ const STEPS: &[Step] = &[
     Step { name: "clippy", run: clippy },
     Step { name: "documentation", run: documentation },
     Step { name: "tidy", run: |_| tidy::run(root(), &tidy::Arguments::default()) },
-    Step { name: "trials, shortly", run: |shell| stress::run(shell, &words("--seconds 4")) },
+    Step {
+        name: "trials, shortly",
+        run: |shell| stress::run_with_server_of_tests(shell, &words("--seconds 1")),
+    },
     Step {
         name: "fuzzing, shortly",
         run: |shell| fuzz::run(shell, &fuzz::Arguments::each_for(FUZZ_SECONDS)),
@@ -44,7 +47,7 @@ const STEPS: &[Step] = &[
 
 const TESTS: &str = "tests";
 
-const FUZZ_SECONDS: u64 = 4;
+const FUZZ_SECONDS: u64 = 1;
 
 fn words(text: &str) -> Vec<String> {
     text.split(' ').map(str::to_owned).collect()

@@ -48,6 +48,9 @@ const TARGET: &str = "WATCHFUL_FUZZ_TARGET";
 /// An input that takes longer than this has found something: hangs are bugs as well.
 const INPUT_SECONDS_MAX: u32 = 25;
 
+/// From so many seconds a target on, a better build pays.
+const LONG_SECONDS: u64 = 10;
+
 /// How long a failing input is made smaller.
 const SHRINK_SECONDS: u32 = 10;
 
@@ -73,7 +76,7 @@ pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> Outcome {
     }
     let wanted = |target: &&Target| arguments.targets.is_empty() || arguments.targets.contains(&target.name);
     let begun = Instant::now();
-    let program = instrument::build(shell)?;
+    let program = instrument::build(shell, arguments.seconds >= LONG_SECONDS)?;
     println!("built in {:.0} s", begun.elapsed().as_secs_f64());
     let runs = known.iter().filter(wanted).map(|target| fuzz(shell, &program, target, arguments.seconds));
     report::tell(&runs.collect::<Outcome<Vec<_>>>()?)

@@ -18,22 +18,25 @@ use crate::Outcome;
 const FLAGS: &str = "WATCHFUL_FUZZ_RUSTC_FLAGS";
 
 /// What libFuzzer looks at: a counter for each edge, where each is, and what is compared with what. cargo-fuzz's flags, and
-/// none that is unstable. The last goes against the profile: a run is longer than the build.
-const COVERAGE: [&str; 6] = [
+/// none that is unstable.
+const COVERAGE: [&str; 5] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
-    "-Copt-level=2",
 ];
 
+/// Goes against the profile, for runs that are longer than the build.
+const FOR_LONG: &str = "-Copt-level=2";
+
 /// Builds the fuzzer's program, and tells where it is: beside this one.
-pub(super) fn build(shell: &Shell) -> Outcome<PathBuf> {
+pub(super) fn build(shell: &Shell, for_long: bool) -> Outcome<PathBuf> {
     find_cxx(shell)?;
+    let flags: Vec<_> = COVERAGE.into_iter().chain(for_long.then_some(FOR_LONG)).collect();
     let this = std::env::current_exe()?;
     let cargo = cmd!(shell, "cargo build --package watchful-fuzz --features libfuzzer --bin fuzz");
-    cargo.env("RUSTC_WORKSPACE_WRAPPER", &this).env(FLAGS, COVERAGE.join(" ")).run()?;
+    cargo.env("RUSTC_WORKSPACE_WRAPPER", &this).env(FLAGS, flags.join(" ")).run()?;
     Ok(this.with_file_name("fuzz"))
 }
 
