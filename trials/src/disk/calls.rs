@@ -2,7 +2,7 @@
 //! LMDB alike, which is linked into this program.
 //!
 //! Each makes its system call and nothing else, unless a tape is running and the call is about a file on it
-//! ([`tape`](super::tape)): then the tape decides what happens and writes it down.
+//! ([`tape`]): then the tape decides what happens and writes it down.
 //!
 //! What LMDB makes of them: pages are written with `pwrite`, or `lseek` and `writev` where several lie side by side, and
 //! forced to the disk with `fdatasync`; the page that makes a commit valid is written with `pwrite` through a descriptor of
