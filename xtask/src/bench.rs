@@ -6,10 +6,11 @@
 
 use xshell::{Shell, cmd};
 
-use crate::Outcome;
+use crate::{Outcome, release_program};
 
 pub(crate) fn run(shell: &Shell, args: &[String]) -> Outcome {
-    let build = cmd!(shell, "cargo build --release --package watchful-server --package watchful-benches");
+    let build = cmd!(shell, "cargo build --release --workspace --bin watchful --bin watchful-benches");
     build.args(["--features", "watchful-benches/peers"]).run()?;
-    Ok(cmd!(shell, "cargo run --release --package watchful-benches --features peers -- {args...}").run()?)
+    let benches = release_program("watchful-benches")?;
+    Ok(cmd!(shell, "{benches} {args...}").quiet().run()?)
 }

@@ -27,8 +27,9 @@ mod plant;
 mod concurrency;
 
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::{env, io};
 
 use clap::{Parser, Subcommand};
 use xshell::Shell;
@@ -102,6 +103,18 @@ fn dispatch(command: Command) -> Outcome {
         Command::Plant(arguments) => plant::run(&shell, &arguments),
         Command::Concurrency(arguments) => concurrency::run(&shell, &arguments),
     }
+}
+
+/// Where cargo puts a program of the dev profile, whatever its target folder is: beside this one.
+fn dev_program(name: &str) -> io::Result<PathBuf> {
+    Ok(env::current_exe()?.with_file_name(name))
+}
+
+/// Where cargo puts a program that is built for release.
+fn release_program(name: &str) -> io::Result<PathBuf> {
+    let of_dev = env::current_exe()?;
+    let target = of_dev.ancestors().nth(2).unwrap_or(root());
+    Ok(target.join("release").join(name))
 }
 
 /// The folder of the workspace.

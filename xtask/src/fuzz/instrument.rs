@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode};
 
 use xshell::{Shell, cmd};
 
-use crate::Outcome;
+use crate::{Outcome, dev_program};
 
 /// Says to this program that it is started in the compiler's place, and with which flags.
 const FLAGS: &str = "WATCHFUL_FUZZ_RUSTC_FLAGS";
@@ -35,9 +35,9 @@ pub(super) fn build(shell: &Shell, for_long: bool) -> Outcome<PathBuf> {
     find_cxx(shell)?;
     let flags: Vec<_> = COVERAGE.into_iter().chain(for_long.then_some(FOR_LONG)).collect();
     let this = std::env::current_exe()?;
-    let cargo = cmd!(shell, "cargo build --package watchful-fuzz --features libfuzzer --bin fuzz");
+    let cargo = cmd!(shell, "cargo build --workspace --features watchful-fuzz/libfuzzer --bin fuzz");
     cargo.env("RUSTC_WORKSPACE_WRAPPER", &this).env(FLAGS, flags.join(" ")).run()?;
-    Ok(this.with_file_name("fuzz"))
+    Ok(dev_program("fuzz")?)
 }
 
 fn find_cxx(shell: &Shell) -> Outcome {
