@@ -106,6 +106,12 @@ impl InLine for Box<dyn Job> {
     }
 }
 
+/// Settles a job. A caller's own waker may panic, or the value that nobody waits for any more when it is dropped: that was
+/// told by the panic's own message, and must not cost others of the group their answers.
+fn answer(job: Box<dyn Job>, committed: Result<(), MvccError>) {
+    let _ = catch_unwind(AssertUnwindSafe(|| job.settle(committed)));
+}
+
 pub(crate) struct Committer {
     mvcc: Mvcc,
     feed: Arc<Feed>,
@@ -152,6 +158,7 @@ impl<'c> Led<'c> {
 impl Drop for Led<'_> {
     fn drop(&mut self) {
         if !self.is_done {
+            self.committer.feed.note_panic();
             self.committer.give_up(std::mem::take(&mut self.jobs));
         }
     }
@@ -237,7 +244,7 @@ impl Committer {
         let callers = led.jobs.len() + self.line.waiting();
         failpoint!("store::acknowledge");
         for job in led.jobs.drain(..) {
-            job.settle(committed.clone());
+            answer(job, committed.clone());
         }
         led.is_done = true;
         Ran { callers, took }
@@ -301,13 +308,13 @@ impl Committer {
         self.line.turn();
     }
 
-    /// This store's own code has panicked in a group. What became of the group nobody knows, and nobody can go on.
-    fn give_up(&self, jobs: Vec<Box<dyn Job>>) {
+    /// This store's own code has panicked. What became of `jobs`, which were a group, nobody knows, and nobody can go on.
+    pub(crate) fn give_up(&self, jobs: Vec<Box<dyn Job>>) {
         LEADS.set(false);
         self.compacted.close();
         let waiting = self.line.give_up();
-        jobs.into_iter().for_each(|job| job.settle(Err(MvccError::OutcomeUnknown)));
-        waiting.into_iter().for_each(|job| job.settle(Ok(())));
+        jobs.into_iter().for_each(|job| answer(job, Err(MvccError::OutcomeUnknown)));
+        waiting.into_iter().for_each(|job| answer(job, Ok(())));
     }
 
     /// Refuses new jobs; what waits is still done.

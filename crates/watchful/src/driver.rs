@@ -3,6 +3,7 @@
 //! It looks up previous records for those who asked for them, puts items into outboxes, sends reads to the reader's
 //! thread, and wakes each receiver once a round, however much it was given.
 
+use std::collections::VecDeque;
 use std::iter::{self, Peekable};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -24,6 +25,8 @@ pub(crate) struct Driver {
     feed: Arc<Feed>,
     reads: Sender<ReadRequest>,
     outboxes: Vec<Option<Arc<Outbox>>>,
+    /// What is still to be obeyed.
+    commands: VecDeque<Command>,
     touched: Vec<StreamId>,
     clock: Arc<dyn Clock>,
     progress_interval: Duration,
@@ -47,6 +50,7 @@ impl Driver {
             feed,
             reads,
             outboxes: Vec::new(),
+            commands: VecDeque::new(),
             touched: Vec::new(),
             clock,
             progress_interval,
@@ -60,7 +64,8 @@ impl Driver {
         loop {
             let sleep = self.clock.sleep_until(self.next_progress);
             let idle = self.engine.is_idle();
-            let intake = self.feed.wait(idle, sleep.filter(|_| !idle), &patience);
+            let mut intake = self.feed.wait(idle, sleep.filter(|_| !idle), &patience);
+            self.commands.append(&mut intake.commands);
             let closed = intake.closed;
             failpoint!("store::drive");
             self.take(intake);
@@ -80,7 +85,7 @@ impl Driver {
         }
         self.engine.published_up_to(intake.published);
         self.engine.compacted(intake.compacted);
-        for command in intake.commands {
+        while let Some(command) = self.commands.pop_front() {
             self.obey(command);
         }
     }
@@ -217,6 +222,12 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         self.feed.close();
+        // Who asked something is told that there is no answer by its being dropped.
+        for command in self.commands.drain(..).chain(self.feed.unheard()) {
+            if let Command::Attach(outbox) = command {
+                outbox.close();
+            }
+        }
         self.outboxes.iter().flatten().for_each(|outbox| outbox.close());
     }
 }

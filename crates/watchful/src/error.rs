@@ -69,7 +69,8 @@ pub enum Error {
     /// restart, or not. Reads go on; writes are refused until the store is opened again.
     #[error("the outcome of the commit is unknown: close the store and open it again to find out")]
     OutcomeUnknown,
-    /// The store has been closed.
+    /// The store has been closed, or its own code has panicked ([`Stats::has_panicked`](crate::Stats::has_panicked)). Of a
+    /// write: nothing of it was done.
     #[error("the store is closed")]
     Closed,
     /// Somebody has this store open.

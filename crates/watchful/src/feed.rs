@@ -64,6 +64,8 @@ pub(crate) struct Feed {
     signal: Condvar,
     /// Whether there is something for the driver in `state`, for a look without the lock.
     news: AtomicBool,
+    /// The store's own code has panicked somewhere.
+    has_panicked: AtomicBool,
 }
 
 #[derive(Default)]
@@ -72,7 +74,7 @@ struct State {
     bytes: usize,
     /// The newest revision that went through here, whether its batch was kept or not. Never ahead of the queue.
     published: u64,
-    commands: Vec<Command>,
+    commands: VecDeque<Command>,
     asleep: bool,
     turned: bool,
     closed: bool,
@@ -83,7 +85,7 @@ pub(crate) struct Intake {
     pub(crate) compacted: u64,
     pub(crate) published: u64,
     pub(crate) batches: VecDeque<CommittedBatch>,
-    pub(crate) commands: Vec<Command>,
+    pub(crate) commands: VecDeque<Command>,
     pub(crate) closed: bool,
 }
 
@@ -107,6 +109,10 @@ impl Feed {
         // Together with the store above: a watcher that this does not see sees the published revision.
         if self.watching.load(Ordering::SeqCst) && (compacts || !batches.is_empty()) {
             let mut state = self.state.lock();
+            if state.closed {
+                // The driver has panicked. It takes nothing any more.
+                return;
+            }
             for batch in batches {
                 if state.bytes + batch.bytes.len() <= self.queue_bytes_max {
                     state.bytes += batch.bytes.len();
@@ -128,7 +134,7 @@ impl Feed {
             return false;
         }
         self.watching.store(true, Ordering::SeqCst);
-        state.commands.push(command);
+        state.commands.push_back(command);
         self.wake(&mut state);
         true
     }
@@ -140,10 +146,27 @@ impl Feed {
         self.wake(&mut state);
     }
 
+    /// One of the store's threads ends, and with it all watching: because the store is closed, or because it panics.
     pub(crate) fn close(&self) {
+        if std::thread::panicking() {
+            self.note_panic();
+        }
         let mut state = self.state.lock();
         state.closed = true;
         self.wake(&mut state);
+    }
+
+    /// What came in and was not heard. There is something only where the driver has panicked.
+    pub(crate) fn unheard(&self) -> VecDeque<Command> {
+        std::mem::take(&mut self.state.lock().commands)
+    }
+
+    pub(crate) fn note_panic(&self) {
+        self.has_panicked.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn has_panicked(&self) -> bool {
+        self.has_panicked.load(Ordering::SeqCst)
     }
 
     fn wake(&self, state: &mut State) {

@@ -32,6 +32,8 @@ pub struct Stats {
     pub history_revisions: u64,
     /// What is held in buffers that several watchers share.
     pub shared_bytes: usize,
+    /// The store's own code has panicked: writes, watches or both are refused until it is opened again.
+    pub has_panicked: bool,
 }
 
 impl Stats {
@@ -40,6 +42,7 @@ impl Stats {
         commits: &CommitCounts,
         reads: &ReadCounts,
         shared_bytes: usize,
+        has_panicked: bool,
     ) -> Self {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
         Self {
@@ -53,6 +56,7 @@ impl Stats {
             history_rows: load(&reads.rows),
             history_revisions: load(&reads.revisions),
             shared_bytes,
+            has_panicked,
         }
     }
 }

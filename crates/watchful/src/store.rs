@@ -448,7 +448,13 @@ impl Store {
     #[must_use]
     pub fn stats(&self) -> Stats {
         let inner = &self.inner;
-        Stats::new(inner.mvcc.stats(), &inner.committer.counts, &inner.reads, inner.budget.used_bytes())
+        Stats::new(
+            inner.mvcc.stats(),
+            &inner.committer.counts,
+            &inner.reads,
+            inner.budget.used_bytes(),
+            inner.place.feed.has_panicked(),
+        )
     }
 
     /// Counts and sizes of everything that has to do with watching.

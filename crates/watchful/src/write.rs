@@ -65,7 +65,8 @@ impl<T: Send + 'static, E: From<Error> + Send + 'static> Write<T, E> {
     ///
     /// # Panics
     ///
-    /// With the transaction's own panic, if its closure panicked.
+    /// With the transaction's own panic, if its closure panicked. With one of the store's own code, if this thread led the
+    /// group that it happened in: who leads works for everybody who waits.
     pub fn wait(self) -> Result<T, E> {
         let (committer, start) = match self.state {
             State::New { committer, start } => (committer, start),

@@ -31,9 +31,11 @@ pub(crate) struct Writer {
     feed: Arc<Feed>,
 }
 
-/// When the writer is gone nothing more will be published.
+/// When the writer is gone nothing more will be published, and nobody leads for tasks. Where it has panicked somebody may wait
+/// for that; otherwise the line is closed and empty.
 impl Drop for Writer {
     fn drop(&mut self) {
+        self.committer.give_up(Vec::new());
         self.feed.close();
     }
 }

@@ -114,5 +114,10 @@ fn can_read(shared: &Shared) -> Result<(), String> {
     if shared.store.stats().mvcc.is_poisoned {
         return Err("nobody knows whether the last write is on the disk: start the server again".to_owned());
     }
+    if shared.store.stats().has_panicked {
+        return Err(
+            "the store met an error of its own, which is in the log: start the server again".to_owned()
+        );
+    }
     shared.store.get(b"\0").map(drop).map_err(|error| error.to_string())
 }

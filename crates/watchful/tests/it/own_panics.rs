@@ -5,33 +5,48 @@
 //! whoever watched once the driver's or the reader's thread was gone. A service would have stood still, with nothing in its
 //! log but one panic.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
-use std::task::{Context, Waker};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
 use watchful::{Clock, End, Error, Store, Update, WatchOptions};
 
-use crate::support::{PATIENCE, everything, settings};
+use crate::support::{PATIENCE, block_on, everything, settings};
 
 /// A clock that breaks, once, on the store's thread of this name, or on a thread that is not the store's.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Breaking {
     on: Option<&'static str>,
     is_armed: Arc<AtomicBool>,
+    /// Says that the thread is about to break, and waits until it may.
+    pause: Arc<Mutex<Option<(Sender<()>, Receiver<()>)>>>,
+    wakes: Arc<Mutex<Vec<Arc<dyn Fn() + Send + Sync>>>>,
 }
 
 impl Breaking {
     fn on(name: Option<&'static str>) -> Self {
-        Self { on: name, is_armed: Arc::default() }
+        Self { on: name, is_armed: Arc::default(), pause: Arc::default(), wakes: Arc::default() }
     }
 
     fn arm(&self) {
         self.is_armed.store(true, Ordering::SeqCst);
+    }
+
+    /// Makes the store's threads look at the time.
+    fn turn(&self) {
+        self.wakes.lock().unwrap().iter().for_each(|wake| wake());
+    }
+}
+
+impl fmt::Debug for Breaking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Breaking").field("on", &self.on).finish_non_exhaustive()
     }
 }
 
@@ -40,6 +55,10 @@ impl Clock for Breaking {
         let here = thread::current();
         let name = here.name().filter(|name| name.starts_with("watchful-"));
         if name == self.on && self.is_armed.swap(false, Ordering::SeqCst) {
+            if let Some((here, go)) = self.pause.lock().unwrap().take() {
+                here.send(()).unwrap();
+                go.recv().unwrap();
+            }
             panic!("the clock breaks, as the test wants it");
         }
         Duration::ZERO
@@ -49,7 +68,9 @@ impl Clock for Breaking {
         None
     }
 
-    fn on_turn(&self, _wake: Arc<dyn Fn() + Send + Sync>) {}
+    fn on_turn(&self, wake: Arc<dyn Fn() + Send + Sync>) {
+        self.wakes.lock().unwrap().push(wake);
+    }
 }
 
 #[test]
@@ -80,8 +101,10 @@ fn a_panic_in_a_group_leaves_nobody_waiting() {
     clock.arm();
     go.send(()).unwrap();
     assert!(leader.join().is_err(), "the panic goes on in whoever led");
-    assert!(matches!(crate::support::block_on(awaited), Err(Error::Closed)));
+    assert!(matches!(block_on(awaited), Err(Error::Closed)));
     assert!(matches!(store.put("c", "1").wait(), Err(Error::Closed)));
+
+    assert!(store.stats().has_panicked);
 
     // Reads go on, and whoever watches is told that it is over.
     assert_eq!(store.get("a").unwrap().unwrap().value(), b"1");
@@ -104,6 +127,85 @@ fn a_panic_of_the_driver_ends_every_watch() {
         assert!(matches!(update, Ok(_) | Err(End::Closed)));
     }
     assert!(matches!(store.watch(&WatchOptions::new(everything())), Err(Error::Closed)));
+    assert!(store.stats().has_panicked);
     // Who only writes and reads goes on.
     assert_eq!(store.put("b", "1").wait().unwrap().revision, 3);
+}
+
+/// Who began to watch, or asked about watching, while the driver was panicking, was forgotten in what it had not heard yet: the
+/// watch was there, and silent for ever.
+#[test]
+fn a_panic_of_the_driver_ends_what_it_has_not_heard_of() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), Breaking::on(Some("watchful-driver")));
+    let store = Store::open(dir.path(), settings().with_clock(clock.clone())).unwrap();
+    let first = store.watch(&WatchOptions::new(everything())).unwrap();
+    let (here, is_here) = channel();
+    let (go, may_go) = channel();
+    *clock.pause.lock().unwrap() = Some((here, may_go));
+    clock.arm();
+    first.ask_progress(1);
+    is_here.recv().unwrap();
+    let mut unheard = store.watch(&WatchOptions::new(everything())).unwrap();
+    let gauges = store.watch_gauges();
+    go.send(()).unwrap();
+    assert_eq!(unheard.wait_next_for(PATIENCE), Ok(Some(Err(End::Closed))));
+    assert!(matches!(gauges.wait(), Err(Error::Closed)));
+}
+
+/// Whoever waits for a write in a task needs the writer's thread. Where that was gone, the first of them asked it to lead, and
+/// every write after it waited for ever.
+#[test]
+fn a_panic_of_the_writer_leaves_nobody_waiting() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), Breaking::on(Some("watchful-writer")));
+    let store = Store::open(dir.path(), settings().with_clock(clock.clone())).unwrap();
+    store.put("a", "1").wait().unwrap();
+    let mut watch = store.watch(&WatchOptions::new(everything())).unwrap();
+    clock.arm();
+    clock.turn();
+    assert!(matches!(block_on(store.put("a", "2")), Err(Error::Closed)));
+    assert!(matches!(store.put("a", "3").wait(), Err(Error::Closed)));
+    assert_eq!(watch.wait_next_for(PATIENCE), Ok(Some(Err(End::Closed))));
+    assert!(store.stats().has_panicked);
+    assert_eq!(store.get("a").unwrap().unwrap().value(), b"1");
+}
+
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("a waker breaks, as the test wants it");
+    }
+}
+
+/// A caller's waker that panicked took the answers of all who came after it in the group along: they heard that the store was
+/// closed and nothing done, although it was on the disk; and the store was closed.
+#[test]
+fn a_waker_that_panics_costs_nobody_else_the_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), settings()).unwrap();
+    let (inside, is_inside) = channel();
+    let (go, may_go) = channel();
+    let leader = thread::spawn({
+        let store = store.clone();
+        move || {
+            let work = move |txn: &mut watchful::Txn<'_, '_, '_>| {
+                inside.send(()).unwrap();
+                may_go.recv().unwrap();
+                txn.put("a", "1").map(drop)
+            };
+            store.transact(work).wait()
+        }
+    });
+    is_inside.recv().unwrap();
+    // Both wait in line, so that they are one group.
+    let (mut first, mut second) = (pin!(store.put("b", "1")), pin!(store.put("c", "1")));
+    let panics = Waker::from(Arc::new(Panics));
+    assert!(first.as_mut().poll(&mut Context::from_waker(&panics)).is_pending());
+    assert!(second.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    go.send(()).unwrap();
+    leader.join().unwrap().unwrap();
+    assert_eq!(block_on(second).unwrap().revision, 4);
+    assert_eq!(block_on(first).unwrap().revision, 3);
+    assert_eq!(store.put("d", "1").wait().unwrap().revision, 5);
+    assert!(!store.stats().has_panicked, "it was not the store's own code");
 }
