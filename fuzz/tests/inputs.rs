@@ -2,13 +2,31 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 use std::fs;
+use std::panic;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use watchful_fuzz::{ALL, Target};
 use watchful_testkit::SplitMix64;
 
 /// How many inputs by chance each target gets.
 const BY_CHANCE: u64 = 40;
+
+/// Runs an input. A panic of a thread that nobody waits for counts too, as it does under the fuzzer.
+fn run(target: &Target, input: &[u8]) {
+    static COUNTS: Once = Once::new();
+    static PANICS: AtomicU64 = AtomicU64::new(0);
+    COUNTS.call_once(|| {
+        let tell = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            PANICS.fetch_add(1, Ordering::SeqCst);
+            tell(info);
+        }));
+    });
+    (target.run)(input);
+    assert_eq!(PANICS.load(Ordering::SeqCst), 0, "a thread panicked");
+}
 
 fn kept(folder: &str, target: &Target) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(target.name);
@@ -22,7 +40,7 @@ fn check_kept(folder: &str) {
     for target in ALL {
         for path in kept(folder, target) {
             println!("cargo run -p watchful-fuzz -- {} {}", target.name, path.display());
-            (target.run)(&fs::read(path).unwrap());
+            run(target, &fs::read(path).unwrap());
         }
     }
 }
@@ -45,7 +63,7 @@ fn inputs_by_chance_pass() {
             let mut rng = SplitMix64::new(seed);
             let len = rng.below(target.len_max as u64 + 1);
             let input: Vec<u8> = (0..len).map(|_| rng.next_u64().to_be_bytes()[0]).collect();
-            (target.run)(&input);
+            run(target, &input);
         }
     }
 }

@@ -121,7 +121,6 @@ fn fuzz(shell: &Shell, program: &Path, target: &Target, seconds: u64) -> Outcome
     fs::create_dir_all(&found)?;
     let kept = ["seeds", "regressions"].map(|folder| root().join("fuzz").join(folder).join(name));
     let kept = kept.iter().filter(|folder| folder.is_dir());
-    let before = inputs_in(&found)?;
     let args = [
         format!("-max_total_time={seconds}"),
         format!("-max_len={}", target.len_max),
@@ -147,8 +146,8 @@ fn fuzz(shell: &Shell, program: &Path, target: &Target, seconds: u64) -> Outcome
         println!("    {}", run.stats);
         return Ok(run);
     }
-    let input = inputs_in(&found)?.into_iter().find(|path| !before.contains(path));
-    let input = input.map(|input| shrunk(shell, program, &input)).transpose()?;
+    // One that was found before keeps its name.
+    let input = report::input(&log).map(|input| shrunk(shell, program, &input)).transpose()?;
     println!("{}", report::failure(&log));
     run.failure =
         Some(input.ok_or_else(|| format!("{name} ended with {}, and named no input", output.status))?);

@@ -3,6 +3,12 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // As under the fuzzer: a panic of any thread is one, not only of that which waits for the rest.
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        tell(info);
+        std::process::abort();
+    }));
     let mut args = std::env::args().skip(1);
     let target = args.next().and_then(|name| watchful_fuzz::target(&name));
     let Some(target) = target else {

@@ -74,8 +74,8 @@ const PATHS: &[(&str, &str)] = &[
 pub(super) struct Call {
     method: MethodDescriptor,
     pub(super) form: Form,
-    /// With the newest token, if there is one.
-    pub(super) has_token: bool,
+    /// With one of the tokens there are, which this number chooses; with none where it is even.
+    pub(super) token: u8,
 }
 
 #[derive(Debug)]
@@ -93,7 +93,7 @@ pub(super) enum Form {
 impl Call {
     pub(super) fn arbitrary(u: &mut Unstructured<'_>, seen: &Seen) -> Result<Self> {
         let method = &METHODS[usize::from(u.arbitrary::<u8>()?) % METHODS.len()];
-        let has_token = u.arbitrary()?;
+        let token = u.arbitrary()?;
         let form = match weighted(u, &[8, 6, 1, 1])? {
             0 => Form::Grpc(some(u, method, seen)?),
             1 => Form::Json(some(u, method, seen)?),
@@ -106,7 +106,14 @@ impl Call {
                 Form::LooseJson(changed(u, message)?)
             }
         };
-        Ok(Self { method: method.clone(), form, has_token })
+        Ok(Self { method: method.clone(), form, token })
+    }
+
+    /// A call of this method with this message.
+    pub(super) fn of(method: &str, message: &[u8], token: u8) -> Self {
+        let method = METHODS.iter().find(|known| known.name() == method).unwrap();
+        let message = messages::read(&method.input(), message);
+        Self { method: method.clone(), form: Form::Grpc(vec![message]), token }
     }
 
     /// A read that can be asked for in both forms, with the same answer.

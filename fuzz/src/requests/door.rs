@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt as _, Full};
+use prost::Message;
 use prost_reflect::DynamicMessage;
 use tempfile::TempDir;
 use tokio::task::{JoinHandle, yield_now};
@@ -30,7 +31,7 @@ pub(super) struct Door {
     pub(super) seen: Seen,
     server: Server,
     front: Front,
-    token: Option<String>,
+    tokens: Vec<String>,
     waiting: Vec<JoinHandle<Answer>>,
     revision: u64,
     folder: TempDir,
@@ -55,7 +56,15 @@ impl Door {
         settings.auth.bcrypt_cost = 4;
         let server = Server::open(settings).unwrap();
         let front = FrontLayer::new(server.shared().clone()).layer(server.routes());
-        Self { seen: Seen::default(), server, front, token: None, waiting: Vec::new(), revision: 1, folder }
+        Self {
+            seen: Seen::default(),
+            server,
+            front,
+            tokens: Vec::new(),
+            waiting: Vec::new(),
+            revision: 1,
+            folder,
+        }
     }
 
     pub(super) async fn take(&mut self, call: Call) {
@@ -72,6 +81,12 @@ impl Door {
         let revision = self.server.shared().store.current_revision();
         assert!(revision >= self.revision, "the revision went back to {revision} from {}", self.revision);
         self.revision = revision;
+    }
+
+    /// Asks what has to succeed.
+    pub(super) async fn tell(&mut self, method: &str, message: &impl Message, token: u8) {
+        let call = Call::of(method, &message.encode_to_vec(), token);
+        self.ask(&call).await.unwrap_or_else(|| panic!("{method} should succeed"));
     }
 
     async fn ask(&mut self, call: &Call) -> Option<DynamicMessage> {
@@ -93,7 +108,10 @@ impl Door {
     fn send(&mut self, call: &Call) -> impl Future<Output = Answer> + Send + 'static {
         let kind = if call.is_json() { "application/json" } else { "application/grpc" };
         let mut request = Request::post(call.path()).header("content-type", kind).header("te", "trailers");
-        if let Some(token) = self.token.as_ref().filter(|_| call.has_token) {
+        let which = usize::from(call.token / 2);
+        if call.token % 2 == 1
+            && let Some(token) = which.checked_rem(self.tokens.len()).map(|at| &self.tokens[at])
+        {
             let name = if call.is_json() { "authorization" } else { "token" };
             request = request.header(name, token);
         }
@@ -111,7 +129,7 @@ impl Door {
         let found = if call.is_json() { json(call, answer) } else { grpc(call, answer) };
         for message in &found {
             self.seen.take(message);
-            self.token = messages::text(message, "token").or(self.token.take());
+            self.tokens.extend(messages::text(message, "token"));
         }
         found.into_iter().next()
     }

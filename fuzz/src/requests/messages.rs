@@ -2,7 +2,7 @@
 
 use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage, Value};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 
 use crate::input::{short, weighted};
 
@@ -129,6 +129,5 @@ pub(super) fn read(kind: &MessageDescriptor, bytes: &[u8]) -> DynamicMessage {
 /// The text in a field of this name, if there is one.
 pub(super) fn text(message: &DynamicMessage, name: &str) -> Option<String> {
     let value = message.get_field_by_name(name)?;
-    let _ = message.descriptor();
     value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }

@@ -1,7 +1,8 @@
 //! Every request that the server accepts, one after the other: gRPC and JSON, right, nearly right and of any bytes.
 //!
 //! The services are the real ones, on a store in a folder of its own, behind the door that connections come through; only the
-//! sockets are missing. Calls that wait (watches, locks, elections) go on while others come, and are given up at the end.
+//! sockets are missing. In a quarter of all inputs there are users from the start, auth is on, and calls are theirs: by calls at
+//! random it is hardly ever turned on. Calls that wait (watches, locks, elections) go on while others come, and are given up at the end.
 //!
 //! # What has to hold
 //!
@@ -15,6 +16,8 @@ mod calls;
 mod messages;
 
 mod door;
+
+mod users;
 
 use arbitrary::{Result, Unstructured};
 
@@ -30,6 +33,9 @@ pub(crate) fn run(input: &[u8]) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut door = Door::open();
+        if u.arbitrary::<u8>().is_ok_and(|byte| byte % 4 == 1) {
+            users::come(&mut door).await;
+        }
         for seed in many(&mut u, CALLS_MAX, piece) {
             let Ok(call) = Call::arbitrary(&mut Unstructured::new(&seed), &door.seen) else { continue };
             door.take(call).await;

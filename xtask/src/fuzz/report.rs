@@ -67,6 +67,12 @@ pub(super) fn failure(log: &str) -> String {
     lines[first..].iter().take(LINES_MAX).map(|line| format!("    {line}\n")).collect()
 }
 
+/// Where the log says that the input is which fails.
+pub(super) fn input(log: &str) -> Option<PathBuf> {
+    let line = log.lines().rev().find_map(|line| line.split_once("Test unit written to "));
+    line.map(|(_, path)| path.trim().into())
+}
+
 const LINES_MAX: usize = 30;
 
 /// The summary; an error where something failed.
@@ -109,5 +115,14 @@ mod tests {
     fn of_a_failure_the_panic_is_told() {
         let log = "#2 INITED\nthread '<unnamed>' panicked at a.rs:1:\nit is wrong\nstack backtrace:\n";
         assert!(failure(log).starts_with("    thread '<unnamed>' panicked at a.rs:1:\n    it is wrong\n"));
+    }
+
+    /// An input that had been found before was taken for none, because its file was there; the targets after it were not run.
+    #[test]
+    fn the_input_is_where_the_log_says() {
+        let log = "==7== ERROR: libFuzzer: deadly signal\nartifact_prefix='/found/'; Test unit written to /found/crash-1\n\
+                   Base64: AQ==\n";
+        assert_eq!(input(log), Some("/found/crash-1".into()));
+        assert_eq!(input("Done 900 runs in 3 second(s)\n"), None);
     }
 }
