@@ -3,9 +3,10 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longer than anything here takes: nothing waits for it unless something is lost.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -22,7 +23,7 @@ pub fn answered<T>(answer: watchful::Answer<T>) -> T {
 
 /// Asks again and again, giving others their turn, until there is an answer.
 pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     loop {
         if let Some(answer) = ask() {
             return answer;
@@ -32,20 +33,49 @@ pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// An executor that is nothing but a loop: the library needs no runtime.
+/// An executor that is nothing but a loop: the library needs no runtime. Whoever is not woken in time has been forgotten, and
+/// that what it waits for may be there by then is no excuse.
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
+    struct Unpark {
+        thread: Thread,
+        is_woken: AtomicBool,
+    }
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {
-            self.0.unpark();
+            self.is_woken.store(true, Ordering::Release);
+            self.thread.unpark();
         }
     }
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let unpark = Arc::new(Unpark { thread: thread::current(), is_woken: AtomicBool::new(false) });
+    let waker = Waker::from(Arc::clone(&unpark));
     let mut future = pin!(future);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
             return output;
         }
-        thread::park_timeout(PATIENCE);
+        let deadline = Instant::now() + PATIENCE;
+        while !unpark.is_woken.swap(false, Ordering::Acquire) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "nobody was woken");
+            thread::park_timeout(left);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_woken_goes_on() {
+        let mut looks = 0;
+        let value = block_on(std::future::poll_fn(|cx| {
+            looks += 1;
+            // From another thread, after this one has looked.
+            let later = cx.waker().clone();
+            thread::spawn(move || later.wake());
+            if looks == 3 { Poll::Ready(looks) } else { Poll::Pending }
+        }));
+        assert_eq!(value, 3);
     }
 }
