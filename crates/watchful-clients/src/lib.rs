@@ -1,7 +1,9 @@
-//! Clients of a server that is tried: those that mean harm, and the one beside them that means well.
+//! Clients of a server that is tried: those that mean harm, the one beside them that means well, and the words that clients
+//! share with the testkit.
 //!
-//! **What it is for:** the server's named tests take one attack after the other, and the trial `hostile` of `cargo xtask
-//! stress` mixes them by seed. What the clients do, and what the one that means well has to put up with, is here, once.
+//! **What it is for:** the server's named tests and the long trials of `cargo xtask stress` do the same things: the tests take
+//! one attack after the other, the trial `hostile` mixes them by seed. What the clients do, and what the one that means well
+//! has to put up with, is here, once.
 //!
 //! **What it is not for:** nothing outside tests and trials may depend on it. It starts no server and does not judge one.
 //!
@@ -10,6 +12,7 @@
 //! - [`attacks`]: each of them, and whom to attack with it.
 //! - [`Bystander`]: puts and watches meanwhile, and notices every put that is not answered and every gap in its watch.
 //! - [`people`]: the users that both need, and [`forbidden_keys`], which nobody may have written.
+//! - [`bounds`], [`row_of`], [`events_of`]: the testkit's words in etcd's, and back.
 //! - [`own_memory`], [`gauge`]: what the server shows from outside.
 //!
 //! # Invariants
@@ -24,4 +27,7 @@ mod http2;
 
 mod bystander;
 
+mod words;
+
 pub use bystander::{Bystander, Noticed, Tokens, forbidden_keys, gauge, own_memory, people};
+pub use words::{bounds, events_of, row_of};

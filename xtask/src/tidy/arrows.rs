@@ -51,7 +51,7 @@ pub(crate) const ARROWS: &[Arrow] = &[
         &["watchful", "watchful-mvcc-twin", "watchful-testkit"],
         &["heed", "tonic"],
     ),
-    Arrow::new("watchful-clients", &["watchful-testkit", "watchful-wire"], &["heed"]),
+    Arrow::new("watchful-clients", &["watchful-revision", "watchful-testkit", "watchful-wire"], &["heed"]),
     Arrow::new("watchful-differential", &["watchful-wire"], &["heed"]),
     // Its LMDB is heed's own, with nothing of ours between: it is what ours is held against.
     Arrow::new("watchful-peers", &[], &["tonic"]),

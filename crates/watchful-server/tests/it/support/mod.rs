@@ -24,4 +24,4 @@ pub(crate) use peers::{peer, skip};
 pub(crate) use process::{DEADLINE, Process};
 pub(crate) use server::{Server, clean};
 pub(crate) use session::Session;
-pub(crate) use watching::{Resuming, WireEvents, model_of, read_history, row_of, writes_of};
+pub(crate) use watching::{Resuming, WireEvents, model_of, read_history, writes_of};
