@@ -1,9 +1,6 @@
 //! The client that means well while others do not: it puts one key after the other, watches them, and notices what it has to
 //! put up with.
 
-use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -24,8 +21,7 @@ use watchful_wire::etcdserverpb::{
     WatchRequest,
 };
 
-/// However slow the machine is: what takes longer does not come any more.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::PATIENCE;
 
 /// A password that is easy to check.
 const PASSWORD: &str = "pw";
@@ -206,24 +202,4 @@ pub async fn forbidden_keys(channel: &Channel, tokens: &Tokens) -> Result<Vec<Ve
         number.and_then(|number| number.parse::<u8>().ok()).is_some_and(|number| number < 50)
     };
     Ok(keys.filter(|key| !is_theirs(key) && !is_good(key)).collect())
-}
-
-/// The bytes of a process's memory that are not a file's: the store's file is mapped, and its pages are nobody's cost.
-#[must_use]
-pub fn own_memory(process_id: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process_id}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap_or_default();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() << 10
-}
-
-/// What `/metrics` says of one gauge.
-#[must_use]
-pub fn gauge(address: SocketAddr, name: &str) -> Option<f64> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").ok()?;
-    let mut page = String::new();
-    stream.read_to_string(&mut page).ok()?;
-    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
-    line.trim().parse().ok()
 }

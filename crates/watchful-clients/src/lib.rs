@@ -13,7 +13,7 @@
 //! - [`Bystander`]: puts and watches meanwhile, and notices every put that is not answered and every gap in its watch.
 //! - [`people`]: the users that both need, and [`forbidden_keys`], which nobody may have written.
 //! - [`bounds`], [`row_of`], [`events_of`]: the testkit's words in etcd's, and back.
-//! - [`own_memory`], [`gauge`]: what the server shows from outside.
+//! - [`own_memory`], [`all_are_let_go`]: what the server shows from outside.
 //!
 //! # Invariants
 //!
@@ -27,7 +27,13 @@ mod http2;
 
 mod bystander;
 
+mod outside;
+
 mod words;
 
-pub use bystander::{Bystander, Noticed, Tokens, forbidden_keys, gauge, own_memory, people};
+pub use bystander::{Bystander, Noticed, Tokens, forbidden_keys, people};
+pub use outside::{all_are_let_go, own_memory};
 pub use words::{bounds, events_of, row_of};
+
+/// However slow the machine is: what takes longer does not come any more.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);

@@ -5,14 +5,13 @@
 
 mod server;
 
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::task::{JoinSet, spawn_blocking};
 use tonic::transport::Endpoint;
 use watchful_clients::attacks::{ALL, Attack, Target};
-use watchful_clients::{Bystander, Noticed, Tokens, forbidden_keys, gauge, own_memory, people};
+use watchful_clients::{Bystander, Noticed, Tokens, all_are_let_go, forbidden_keys, own_memory, people};
 use watchful_testkit::SplitMix64;
 
 use crate::trials::{Outcome, Round};
@@ -33,9 +32,6 @@ const GROWTH_BYTES_MAX: u64 = 1 << 30;
 
 /// The longest that the bystander may wait for a put, on a machine that others use too.
 const SLOWEST_PUT: Duration = Duration::from_secs(10);
-
-/// How long what the attackers had open may stay so.
-const LET_GO: Duration = Duration::from_secs(30);
 
 pub(crate) fn round(round: &mut Round<'_>) -> Outcome {
     Runtime::new()?.block_on(mix(round))
@@ -116,20 +112,4 @@ fn judge(noticed: &Noticed, grown_bytes: u64) -> Result<(), String> {
         return Err(format!("the bystander was held up: {noticed:?}"));
     }
     Ok(())
-}
-
-/// Waits until only the bystander is left, and the one that asks.
-fn all_are_let_go(address: SocketAddr) -> Result<(), String> {
-    let until = Instant::now() + LET_GO;
-    loop {
-        let connections = gauge(address, "watchful_connections").ok_or("no such gauge")?;
-        let streams = gauge(address, "etcd_debugging_mvcc_watch_stream_total").ok_or("no such gauge")?;
-        if connections <= 2.0 && streams <= 1.0 {
-            return Ok(());
-        }
-        if Instant::now() > until {
-            return Err(format!("{connections} connections and {streams} watch streams are still open"));
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
