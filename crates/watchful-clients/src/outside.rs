@@ -8,11 +8,16 @@ use std::time::{Duration, Instant};
 use crate::PATIENCE;
 
 /// The bytes of a process's memory that are not a file's: the store's file is mapped, and its pages are nobody's cost.
+///
+/// # Panics
+///
+/// When there is no such process any more.
 #[must_use]
 pub fn own_memory(process_id: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process_id}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap_or_default();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() << 10
+    let status = fs::read_to_string(format!("/proc/{process_id}/status")).expect("the process runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux tells RssAnon");
+    let kilobytes = line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kilobytes");
+    kilobytes << 10
 }
 
 /// Waits until whatever the attackers had open is closed again: until only the bystander is left, and the one that asks.
