@@ -23,7 +23,7 @@ use std::path::Path;
 
 use hashbrown::HashMap;
 use watchful_backend::{Place, SalvageFile};
-use watchful_revision::{LeaseId, Put, RecordKind, RecordRef, Revision};
+use watchful_revision::{LeaseId, RecordKind, RecordRef, Revision};
 
 use crate::check::{check_error, data_file};
 use crate::format::{FORMAT, FORMAT_WITHOUT_SUMS};
@@ -336,13 +336,7 @@ fn load_row(loader: &mut Loader<'_>, key: &[u8], value: &[u8]) -> Result<(), Mvc
         revision,
         &match record.kind() {
             RecordKind::Tombstone => LoadRow::Tombstone { key: fields.key },
-            RecordKind::Put => LoadRow::Put(Put {
-                key: fields.key,
-                value: fields.value,
-                create_revision: fields.create_revision,
-                version: fields.version,
-                lease: fields.lease,
-            }),
+            RecordKind::Put => LoadRow::Put(fields.into()),
         },
     )
 }

@@ -3,30 +3,18 @@
 //! What has to hold: the bystander's puts are answered and its watch has no gap, the server's memory stays below a bound,
 //! nobody writes what they may not, and once the attackers are gone so is all that they had open.
 
-#[path = "../../../crates/watchful-server/tests/it/support/attacks.rs"]
-#[allow(
-    clippy::unwrap_used,
-    clippy::cast_possible_truncation,
-    reason = "it is a test's, and makes bytes of numbers"
-)]
-mod attacks;
-
-#[path = "../../../crates/watchful-server/tests/it/support/bystander.rs"]
-mod bystander;
-
 mod server;
 
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::task::{JoinSet, spawn_blocking};
 use tonic::transport::Endpoint;
+use watchful_clients::attacks::{ALL, Attack, Target};
+use watchful_clients::{Bystander, Noticed, Tokens, all_are_let_go, forbidden_keys, own_memory, people};
 use watchful_testkit::SplitMix64;
 
 use crate::trials::{Outcome, Round};
-use attacks::{ALL, Attack, Target};
-use bystander::{Bystander, Noticed, Tokens, forbidden_keys, gauge, own_memory, people};
 use server::Server;
 
 /// How many attack at once.
@@ -44,9 +32,6 @@ const GROWTH_BYTES_MAX: u64 = 1 << 30;
 
 /// The longest that the bystander may wait for a put, on a machine that others use too.
 const SLOWEST_PUT: Duration = Duration::from_secs(10);
-
-/// How long what the attackers had open may stay so.
-const LET_GO: Duration = Duration::from_secs(30);
 
 pub(crate) fn round(round: &mut Round<'_>) -> Outcome {
     Runtime::new()?.block_on(mix(round))
@@ -127,20 +112,4 @@ fn judge(noticed: &Noticed, grown_bytes: u64) -> Result<(), String> {
         return Err(format!("the bystander was held up: {noticed:?}"));
     }
     Ok(())
-}
-
-/// Waits until only the bystander is left, and the one that asks.
-fn all_are_let_go(address: SocketAddr) -> Result<(), String> {
-    let until = Instant::now() + LET_GO;
-    loop {
-        let connections = gauge(address, "watchful_connections").ok_or("no such gauge")?;
-        let streams = gauge(address, "etcd_debugging_mvcc_watch_stream_total").ok_or("no such gauge")?;
-        if connections <= 2.0 && streams <= 1.0 {
-            return Ok(());
-        }
-        if Instant::now() > until {
-            return Err(format!("{connections} connections and {streams} watch streams are still open"));
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

@@ -7,14 +7,15 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
+use watchful_clients::events_of;
 use watchful_harness::PATIENCE;
-use watchful_revision::{Event, KeyRange, Record, Revision, encode_tombstone};
+use watchful_revision::{Event, KeyRange};
 use watchful_testkit::{Model, Observation, Observed, WatchSpec, checkers};
+use watchful_wire::WatchResponse;
 use watchful_wire::etcdserverpb::kv_client::KvClient;
 use watchful_wire::etcdserverpb::watch_client::WatchClient;
 use watchful_wire::etcdserverpb::watch_request::RequestUnion;
 use watchful_wire::etcdserverpb::{RangeRequest, WatchCreateRequest, WatchProgressRequest, WatchRequest};
-use watchful_wire::{WatchResponse, mvccpb};
 
 use super::{Shared, client, words};
 use crate::trials::Outcome;
@@ -127,29 +128,6 @@ fn observation(answer: WatchResponse) -> Outcome<Observation> {
         return Err(format!("the watch was cancelled: {}", answer.cancel_reason).into());
     }
     let revision = words::revision_of(answer.header);
-    let mut events: Vec<Event> = Vec::new();
-    for event in answer.events.into_list() {
-        // The answer does not tell the place in the transaction; a watch of everything can count.
-        let main = event.kv.as_ref().ok_or("an event without a key")?.mod_revision().cast_unsigned();
-        let next = events.last().map(|last| last.revision()).filter(|last| last.main == main);
-        events.push(event_of(&event, next.map_or(Revision::start_of(main), |last| last.next()))?);
-    }
+    let events = events_of(&answer.events.into_list());
     Ok(if events.is_empty() { Observation::Progress { revision } } else { Observation::batch(events) })
-}
-
-fn event_of(event: &mvccpb::Event, revision: Revision) -> Outcome<Event> {
-    let kv = event.kv.as_ref().ok_or("an event without a key")?;
-    let record = match event.r#type() {
-        mvccpb::event::EventType::Put => {
-            let mut row = words::row_of(kv);
-            row.revision = revision;
-            row.to_record()
-        }
-        mvccpb::event::EventType::Delete => {
-            let mut bytes = Vec::new();
-            encode_tombstone(revision, kv.key(), &mut bytes)?;
-            Record::parse(revision, bytes.into())?
-        }
-    };
-    Ok(Event::new(record, None))
 }

@@ -3,14 +3,14 @@
 //! trial `hostile` of `cargo xtask stress` mixes them by seed.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::task::{block_in_place, spawn_blocking};
+use watchful_clients::attacks::{ALL, Target};
+use watchful_clients::{Bystander, all_are_let_go, forbidden_keys, own_memory, people};
 use watchful_testkit::SplitMix64;
 
-use crate::support::attacks::{ALL, Target};
-use crate::support::bystander::{Bystander, forbidden_keys, gauge, own_memory, people};
-use crate::support::{DEADLINE, Server, connect};
+use crate::support::{Server, connect};
 
 /// The longest that the bystander may wait for a put, on a machine that others use too.
 const SLOWEST_PUT: Duration = Duration::from_secs(5);
@@ -52,20 +52,7 @@ async fn check_with(name: &str, many: usize, growth_bytes_max: u64) {
     assert!(grown <= growth_bytes_max, "the server grew by {} MiB", grown >> 20);
     assert!(noticed.slowest_put <= SLOWEST_PUT, "{noticed:?}");
     assert_eq!(forbidden_keys(&channel, &tokens).await.unwrap(), Vec::<Vec<u8>>::new());
-    block_in_place(|| all_are_let_go(address));
-}
-
-/// The connections of an attack are gone once it is over: the bystander's is left, and the one that asks.
-fn all_are_let_go(address: SocketAddr) {
-    let until = Instant::now() + DEADLINE;
-    loop {
-        let connections = gauge(address, "watchful_connections").expect("there is such a gauge");
-        if connections <= 2.0 {
-            return;
-        }
-        assert!(Instant::now() < until, "{connections} connections are still open");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    block_in_place(|| all_are_let_go(address)).unwrap();
 }
 
 macro_rules! attacks {
