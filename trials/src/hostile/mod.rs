@@ -3,17 +3,6 @@
 //! What has to hold: the bystander's puts are answered and its watch has no gap, the server's memory stays below a bound,
 //! nobody writes what they may not, and once the attackers are gone so is all that they had open.
 
-#[path = "../../../crates/watchful-server/tests/it/support/attacks.rs"]
-#[allow(
-    clippy::unwrap_used,
-    clippy::cast_possible_truncation,
-    reason = "it is a test's, and makes bytes of numbers"
-)]
-mod attacks;
-
-#[path = "../../../crates/watchful-server/tests/it/support/bystander.rs"]
-mod bystander;
-
 mod server;
 
 use std::net::SocketAddr;
@@ -22,11 +11,11 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::task::{JoinSet, spawn_blocking};
 use tonic::transport::Endpoint;
+use watchful_clients::attacks::{ALL, Attack, Target};
+use watchful_clients::{Bystander, Noticed, Tokens, forbidden_keys, gauge, own_memory, people};
 use watchful_testkit::SplitMix64;
 
 use crate::trials::{Outcome, Round};
-use attacks::{ALL, Attack, Target};
-use bystander::{Bystander, Noticed, Tokens, forbidden_keys, gauge, own_memory, people};
 use server::Server;
 
 /// How many attack at once.

@@ -46,6 +46,7 @@ pub(crate) const ARROWS: &[Arrow] = &[
         &["watchful", "watchful-mvcc-twin", "watchful-testkit"],
         &["heed", "tonic"],
     ),
+    Arrow::new("watchful-clients", &["watchful-testkit", "watchful-wire"], &["heed"]),
     Arrow::new("watchful-differential", &["watchful-wire"], &["heed"]),
     // Its LMDB is heed's own, with nothing of ours between: it is what ours is held against.
     Arrow::new("watchful-peers", &[], &["tonic"]),
@@ -66,6 +67,7 @@ const TRIED_WITH: &[(&str, &str)] = &[
     ("watchful-mvcc", "watchful-mvcc-twin"),
     ("watchful-sync", "watchful-sync-world"),
     ("watchful", "watchful-harness"),
+    ("watchful-server", "watchful-clients"),
 ];
 
 /// The crate of failpoints. No build has it that does not ask for it by a feature.

@@ -17,10 +17,6 @@ mod client;
 
 mod watching;
 
-pub(crate) mod attacks;
-
-pub(crate) mod bystander;
-
 pub(crate) use certificates::Authority;
 pub(crate) use client::{connect, connect_when_up, grant, kv, put, put_leased};
 pub(crate) use etcdctl::{Etcdctl, json_bytes, json_number};

@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tokio::task::{block_in_place, spawn_blocking};
+use watchful_clients::attacks::{ALL, Target};
+use watchful_clients::{Bystander, forbidden_keys, gauge, own_memory, people};
 use watchful_testkit::SplitMix64;
 
-use crate::support::attacks::{ALL, Target};
-use crate::support::bystander::{Bystander, forbidden_keys, gauge, own_memory, people};
 use crate::support::{DEADLINE, Server, connect};
 
 /// The longest that the bystander may wait for a put, on a machine that others use too.

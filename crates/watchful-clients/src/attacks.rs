@@ -1,39 +1,48 @@
-//! Clients that mean harm, by hand: sockets, and frames that no library would send. The trial `hostile` mixes them by seed,
-//! and the named tests take one after the other.
+//! Clients that mean harm.
 //!
 //! An attack goes on for a bounded while and ends by itself. What the server does to it is no failure of the attack: it is
 //! cut, reset, refused or left alone. Whoever calls looks at the server, and at those that it should have served meanwhile.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use prost::encode_length_delimiter;
 use watchful_testkit::SplitMix64;
+
+use crate::http2::{
+    ACK, CONTINUATION, DATA, END_STREAM, HEADERS, Http2, PING, PREFACE, RST_STREAM, SETTINGS, WINDOW_UPDATE,
+    connect, field, grpc, head, header, text,
+};
 
 /// Whom to attack, and how much.
 #[derive(Clone, Debug)]
-pub(crate) struct Target {
-    pub(crate) plain: SocketAddr,
+pub struct Target {
+    /// Where it serves without TLS.
+    pub plain: SocketAddr,
     /// Where TLS is spoken, if it is.
-    pub(crate) tls: Option<SocketAddr>,
+    pub tls: Option<SocketAddr>,
     /// A token of a user who may read and write the keys that begin with `m/`, and no others.
-    pub(crate) token: Option<String>,
+    pub token: Option<String>,
     /// How long to go on.
-    pub(crate) time: Duration,
+    pub time: Duration,
     /// How many connections, calls or watches to have at once, where it is about many.
-    pub(crate) many: usize,
+    pub many: usize,
 }
 
-pub(crate) struct Attack {
-    pub(crate) name: &'static str,
-    pub(crate) run: fn(&Target, &mut SplitMix64) -> Done,
+/// One way to do harm.
+#[derive(Debug)]
+pub struct Attack {
+    /// What it is called, where it is told of.
+    pub name: &'static str,
+    /// Does it, for as long as the target says.
+    pub run: fn(&Target, &mut SplitMix64) -> Done,
 }
 
 /// How often an attack did what it does.
-pub(crate) type Done = u64;
+pub type Done = u64;
 
-pub(crate) const ALL: &[Attack] = &[
+/// Every one that there is.
+pub const ALL: &[Attack] = &[
     Attack { name: "connections that say nothing", run: silent },
     Attack { name: "first words a byte at a time", run: slow_words },
     Attack { name: "handshakes a byte at a time", run: slow_handshakes },
@@ -52,19 +61,6 @@ pub(crate) const ALL: &[Attack] = &[
     Attack { name: "JSON that is deep, long or cut short", run: json },
     Attack { name: "tokens and passwords that are wrong", run: wrong_secrets },
 ];
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// No attack waits longer for the server than this.
-const PATIENCE: Duration = Duration::from_millis(500);
-
-fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    Ok(stream)
-}
 
 /// As often as it can, until the time is up. What fails is tried anew.
 fn again(target: &Target, mut act: impl FnMut() -> io::Result<u64>) -> Done {
@@ -139,151 +135,6 @@ fn rubbish(target: &Target, random: &mut SplitMix64) -> Done {
         stream.write_all(&bytes(random, 2_000))?;
         Ok(1)
     })
-}
-
-/// A connection of HTTP/2 that keeps to no rule but the form of a frame.
-struct Http2 {
-    stream: TcpStream,
-    out: Vec<u8>,
-    /// The next call's number.
-    next: u32,
-}
-
-/// A frame that the server sent.
-struct Frame {
-    kind: u8,
-    payload: Vec<u8>,
-}
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
-
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-const ACK: u8 = 1;
-
-impl Http2 {
-    fn connect(address: SocketAddr) -> io::Result<Self> {
-        let mut http2 = Self { stream: connect(address)?, out: PREFACE.to_vec(), next: 1 };
-        http2.frame(SETTINGS, 0, 0, &[]);
-        http2.flush()?;
-        Ok(http2)
-    }
-
-    /// Writes a frame, which is sent with the next flush.
-    fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        self.out.extend_from_slice(&len[1..]);
-        self.out.extend_from_slice(&[kind, flags]);
-        self.out.extend_from_slice(&stream.to_be_bytes());
-        self.out.extend_from_slice(payload);
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.write_all(&self.out)?;
-        self.out.clear();
-        Ok(())
-    }
-
-    /// Begins a call, and gives its number.
-    fn call(&mut self, path: &str, token: Option<&str>, flags: u8) -> u32 {
-        let stream = self.next;
-        self.next += 2;
-        self.frame(HEADERS, END_HEADERS | flags, stream, &head(path, token));
-        stream
-    }
-
-    /// A call with its one message.
-    fn ask(&mut self, path: &str, token: Option<&str>, message: &[u8]) -> u32 {
-        let stream = self.call(path, token, 0);
-        self.frame(DATA, END_STREAM, stream, &grpc(message));
-        stream
-    }
-
-    /// The next frame. An error where none comes within the attack's patience, or nothing comes any more.
-    fn read(&mut self) -> io::Result<Frame> {
-        let mut head = [0; 9];
-        self.stream.read_exact(&mut head)?;
-        let [a, b, c, kind, ..] = head;
-        let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
-        self.stream.read_exact(&mut payload)?;
-        Ok(Frame { kind, payload })
-    }
-
-    /// Why the server says that it ends the connection, if it does: a code of HTTP/2's.
-    fn goaway(&mut self) -> Option<u32> {
-        loop {
-            let frame = self.read().ok()?;
-            if frame.kind == GOAWAY {
-                return Some(u32::from_be_bytes(frame.payload.get(4..8)?.try_into().ok()?));
-            }
-        }
-    }
-
-    /// Throws away what has come so far.
-    fn drain(&mut self) -> io::Result<()> {
-        self.stream.set_nonblocking(true)?;
-        let mut buffer = [0; 16 << 10];
-        let drained = loop {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => break Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Ok(()),
-                Err(error) => break Err(error),
-            }
-        };
-        self.stream.set_nonblocking(false)?;
-        drained
-    }
-}
-
-/// A header that is not kept for later ones.
-fn header(block: &mut Vec<u8>, name: &str, value: &[u8]) {
-    block.push(0);
-    text(block, name.as_bytes());
-    text(block, value);
-}
-
-/// A length in seven bits and more, and the bytes.
-fn text(block: &mut Vec<u8>, bytes: &[u8]) {
-    match u8::try_from(bytes.len()) {
-        Ok(len @ 0..=126) => block.push(len),
-        _ => {
-            block.push(127);
-            encode_length_delimiter(bytes.len() - 127, block).unwrap();
-        }
-    }
-    block.extend_from_slice(bytes);
-}
-
-fn head(path: &str, token: Option<&str>) -> Vec<u8> {
-    let mut block = Vec::new();
-    let fixed = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "here")];
-    let fixed = fixed.into_iter().chain([("content-type", "application/grpc"), ("te", "trailers")]);
-    fixed.chain(token.map(|token| ("token", token))).for_each(|(name, value)| {
-        header(&mut block, name, value.as_bytes());
-    });
-    block
-}
-
-/// A message as gRPC frames it.
-fn grpc(message: &[u8]) -> Vec<u8> {
-    let len = u32::try_from(message.len()).unwrap().to_be_bytes();
-    [&[0][..], &len, message].concat()
-}
-
-/// A field of bytes, as protobuf writes it.
-fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
-    let mut out = vec![number << 3 | 2];
-    encode_length_delimiter(bytes.len(), &mut out).unwrap();
-    out.extend_from_slice(bytes);
-    out
 }
 
 /// Every key that begins with `m/`.
@@ -369,9 +220,7 @@ fn unfolding_headers(target: &Target, _: &mut SplitMix64) -> Done {
         text(&mut block, &[b'x'; 3_900]);
         block.extend(std::iter::repeat_n(0x80 | 62, 16_000 - block.len()));
         for _ in 0..20 {
-            let stream = http2.next;
-            http2.next += 2;
-            http2.frame(HEADERS, END_HEADERS | END_STREAM, stream, &block);
+            http2.call_by(&block, END_STREAM);
             http2.flush()?;
         }
         Ok(20)
@@ -587,11 +436,11 @@ fn wrong_secrets(target: &Target, random: &mut SplitMix64) -> Done {
 }
 
 fn below(random: &mut SplitMix64, bound: usize) -> usize {
-    usize::try_from(random.below(bound as u64)).unwrap()
+    usize::try_from(random.below(bound as u64)).expect("it is below one")
 }
 
 fn small(random: &mut SplitMix64, bound: u8) -> u8 {
-    u8::try_from(random.below(bound.into())).unwrap()
+    u8::try_from(random.below(bound.into())).expect("it is below one")
 }
 
 fn bytes(random: &mut SplitMix64, len_max: usize) -> Vec<u8> {
