@@ -100,6 +100,14 @@ impl Http2 {
         Ok(Frame { kind, payload })
     }
 
+    /// Sends what there is, and waits until the server has seen it.
+    pub(crate) fn ping(&mut self) -> io::Result<()> {
+        self.frame(PING, 0, 0, &[7; 8]);
+        self.flush()?;
+        while self.read()?.kind != PING {}
+        Ok(())
+    }
+
     /// Why the server says that it ends the connection, if it does: a code of HTTP/2's.
     pub(crate) fn goaway(&mut self) -> Option<u32> {
         loop {
