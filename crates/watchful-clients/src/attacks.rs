@@ -287,7 +287,7 @@ fn open_calls(target: &Target, random: &mut SplitMix64) -> Done {
 /// As many large messages as may be, none of which is ever whole.
 fn unended_messages(target: &Target, _: &mut SplitMix64) -> Done {
     again(target, || {
-        let mut http2 = Http2::connect(target.plain)?;
+        let mut http2 = Http2::connect_settled(target.plain)?;
         let mut done = 0;
         for _ in 0..target.many {
             let stream = http2.call(PUT, target.token.as_deref(), 0);
@@ -423,7 +423,7 @@ fn malformed(target: &Target, random: &mut SplitMix64) -> Done {
 
 fn giant(target: &Target, random: &mut SplitMix64) -> Done {
     again(target, || {
-        let mut http2 = Http2::connect(target.plain)?;
+        let mut http2 = Http2::connect_settled(target.plain)?;
         let stream = http2.call(PUT, target.token.as_deref(), 0);
         // Marked as compressed, every third time.
         let compressed = u8::from(below(random, 3) == 0);

@@ -55,6 +55,14 @@ impl Http2 {
         Ok(http2)
     }
 
+    /// The same, when the server's settings hold: before that, what a call may send is 64 KiB.
+    pub(crate) fn connect_settled(address: SocketAddr) -> io::Result<Self> {
+        let mut http2 = Self::connect(address)?;
+        http2.ping()?;
+        http2.frame(SETTINGS, ACK, 0, &[]);
+        Ok(http2)
+    }
+
     /// Writes a frame, which is sent with the next flush.
     pub(crate) fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         let len = len_bytes(payload);

@@ -452,3 +452,45 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOST: usize = 300;
+
+    /// Gathers a body that says it is so long and has so many bytes, in pieces.
+    fn gather(announced: u32, len: usize) -> Gathered {
+        let mut gathered = Gathered::default();
+        let body = [&[0][..], &announced.to_be_bytes(), &vec![7; len]].concat();
+        for piece in body.chunks(7) {
+            gathered.add(Bytes::copy_from_slice(piece), false);
+        }
+        gathered
+    }
+
+    #[track_caller]
+    fn check(announced: u32, len: usize, expected: Result<bool, tonic::Code>) {
+        let found = gather(announced, len).is_too_large(Most::Message(MOST));
+        assert_eq!(found.map_err(|status| status.code()), expected);
+    }
+
+    #[test]
+    fn what_is_too_large_is_known_by_its_first_bytes_and_nothing_is_gathered_behind_a_message() {
+        check(300, 300, Ok(false));
+        check(301, 0, Ok(true));
+        check(u32::MAX, 0, Ok(true));
+        check(7, 300, Ok(false));
+        check(7, 301, Err(tonic::Code::InvalidArgument));
+    }
+
+    #[test]
+    fn what_is_gathered_is_what_came_and_the_last_piece_alone_is_not_copied() {
+        let mut gathered = gather(3, 0);
+        gathered.add(Bytes::from_static(b"abc"), true);
+        assert_eq!(gathered.take(), &b"\0\0\0\0\x03abc"[..]);
+        let whole = Bytes::from_static(b"\0\0\0\0\0");
+        gathered.add(whole.clone(), true);
+        assert_eq!(gathered.take().as_ptr(), whole.as_ptr());
+    }
+}

@@ -48,8 +48,8 @@ const ANSWER_BYTES: usize = 1 << 10;
 /// What a transaction finds is counted inside of it from here on. All that are worked out together find 64 MiB below it.
 const RESERVED_BYTES_MIN: usize = 16 << 10;
 
-/// How many large answers may be made at once for one connection.
-const LARGE_AT_ONCE_MAX: usize = 2;
+/// How many large answers may be made at once for one connection: enough for a client that lists with several threads.
+const LARGE_AT_ONCE_MAX: usize = 4;
 
 /// What one connection has under way, and has been answered and has not taken.
 #[derive(Debug)]
@@ -303,7 +303,10 @@ mod tests {
     #[tokio::test]
     async fn large_answers_are_made_in_turn_and_those_that_wait_are_kept() {
         let unread = unread();
-        let turns = [unread.turn(100).await.unwrap(), unread.turn(100).await.unwrap()];
+        let mut turns = Vec::new();
+        for _ in 0..LARGE_AT_ONCE_MAX {
+            turns.push(unread.turn(100).await.unwrap());
+        }
         let next = Arc::clone(&unread);
         let waits = tokio::spawn(async move { next.turn(100).await.map(drop) });
         tokio::task::yield_now().await;

@@ -18,8 +18,8 @@ use crate::support::{PATIENCE, Served, base64, in_time};
 /// What one connection may have waiting before its further calls wait.
 const OWN_BYTES_MAX: i64 = 64 << 20;
 
-/// What calls may find beyond that which were let in before it was reached: two large ones, and one for each thread.
-const BEYOND_BYTES_MAX: i64 = 8 << 20;
+/// What calls may find beyond that which were let in before it was reached: four large ones, and one for each thread.
+const BEYOND_BYTES_MAX: i64 = 12 << 20;
 
 /// What one connection's requests may take before further ones are refused.
 const KEPT_BYTES_MAX: i64 = 128 << 20;
