@@ -54,7 +54,9 @@ pub const ALL: &[Attack] = &[
     Attack { name: "settings and pings without an end", run: settings_and_pings },
     Attack { name: "frames that make no sense", run: bad_frames },
     Attack { name: "calls that are never ended", run: open_calls },
+    Attack { name: "messages that are never ended", run: unended_messages },
     Attack { name: "answers that nobody reads", run: unread_answers },
+    Attack { name: "calls begun first and asked afterwards", run: asked_afterwards },
     Attack { name: "watches, and no end of them", run: watches },
     Attack { name: "messages that are no messages", run: malformed },
     Attack { name: "messages larger than may be", run: giant },
@@ -265,15 +267,55 @@ fn open_calls(target: &Target, random: &mut SplitMix64) -> Done {
     })
 }
 
-/// Large answers are asked for and none is read, with a window that would take them all.
+/// As many large messages as may be, none of which is ever whole.
+fn unended_messages(target: &Target, _: &mut SplitMix64) -> Done {
+    again(target, || {
+        let mut http2 = Http2::connect_settled(target.plain)?;
+        let mut done = 0;
+        for _ in 0..target.many {
+            let stream = http2.call(PUT, target.token.as_deref(), 0);
+            http2.frame(DATA, 0, stream, &[&[0][..], &1_500_000_u32.to_be_bytes()].concat());
+            for _ in 0..16 {
+                http2.frame(DATA, 0, stream, &[b'x'; 16_000]);
+            }
+            // Then there is room for more.
+            http2.ping()?;
+            done += 1;
+        }
+        Ok(done)
+    })
+}
+
+/// A connection with large values, and a window that would take all answers.
+fn wide(target: &Target) -> io::Result<Http2> {
+    let mut http2 = Http2::connect(target.plain)?;
+    http2.frame(SETTINGS, 0, 0, &[0, 4, 0x7f, 255, 255, 255]);
+    http2.frame(WINDOW_UPDATE, 0, 0, &0x7f00_0000_u32.to_be_bytes());
+    for at in 0..20 {
+        put_large(&mut http2, target, at)?;
+    }
+    Ok(http2)
+}
+
+/// The headers of all calls are sent before the first of them asks for anything, and no answer is read.
+fn asked_afterwards(target: &Target, _: &mut SplitMix64) -> Done {
+    again(target, || {
+        let mut http2 = wide(target)?;
+        let calls: Vec<_> = (0..target.many).map(|_| http2.call(RANGE, target.token.as_deref(), 0)).collect();
+        http2.flush()?;
+        for stream in &calls {
+            http2.frame(DATA, END_STREAM, *stream, &grpc(&own_keys()));
+        }
+        http2.flush()?;
+        std::thread::sleep(Duration::from_millis(100));
+        Ok(calls.len() as u64)
+    })
+}
+
+/// Large answers are asked for and none is read.
 fn unread_answers(target: &Target, _: &mut SplitMix64) -> Done {
     let make = || {
-        let mut http2 = Http2::connect(target.plain)?;
-        http2.frame(SETTINGS, 0, 0, &[0, 4, 0x7f, 255, 255, 255]);
-        http2.frame(WINDOW_UPDATE, 0, 0, &0x7f00_0000_u32.to_be_bytes());
-        for at in 0..20 {
-            put_large(&mut http2, target, at)?;
-        }
+        let mut http2 = wide(target)?;
         let create = field(1, &[own_keys(), vec![3 << 3, 1]].concat());
         let stream = http2.call(WATCH, target.token.as_deref(), 0);
         http2.frame(DATA, 0, stream, &grpc(&create));
@@ -364,7 +406,7 @@ fn malformed(target: &Target, random: &mut SplitMix64) -> Done {
 
 fn giant(target: &Target, random: &mut SplitMix64) -> Done {
     again(target, || {
-        let mut http2 = Http2::connect(target.plain)?;
+        let mut http2 = Http2::connect_settled(target.plain)?;
         let stream = http2.call(PUT, target.token.as_deref(), 0);
         // Marked as compressed, every third time.
         let compressed = u8::from(below(random, 3) == 0);

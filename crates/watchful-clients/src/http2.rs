@@ -55,6 +55,14 @@ impl Http2 {
         Ok(http2)
     }
 
+    /// The same, when the server's settings hold: before that, what a call may send is 64 KiB.
+    pub(crate) fn connect_settled(address: SocketAddr) -> io::Result<Self> {
+        let mut http2 = Self::connect(address)?;
+        http2.ping()?;
+        http2.frame(SETTINGS, ACK, 0, &[]);
+        Ok(http2)
+    }
+
     /// Writes a frame, which is sent with the next flush.
     pub(crate) fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         let len = len_bytes(payload);
@@ -98,6 +106,14 @@ impl Http2 {
         let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
         self.stream.read_exact(&mut payload)?;
         Ok(Frame { kind, payload })
+    }
+
+    /// Sends what there is, and waits until the server has seen it.
+    pub(crate) fn ping(&mut self) -> io::Result<()> {
+        self.frame(PING, 0, 0, &[7; 8]);
+        self.flush()?;
+        while self.read()?.kind != PING {}
+        Ok(())
     }
 
     /// Why the server says that it ends the connection, if it does: a code of HTTP/2's.
