@@ -36,10 +36,25 @@ pub struct Place {
     pub(super) node: u16,
 }
 
+impl Place {
+    /// The leaf page.
+    #[must_use]
+    pub fn page(self) -> u64 {
+        self.page
+    }
+}
+
 /// What a walk comes to.
 pub(super) enum Seen<'a> {
-    /// An entry of a table, and whether its value can be read.
-    Entry { table: &'a str, key: &'a [u8], value: Result<&'a [u8], DamagedValue>, place: Place },
+    /// An entry of a table, whether its value can be read, and whether its key is one of those that the branches above its
+    /// leaf lead there. On a leaf of another time it need not be.
+    Entry {
+        table: &'a str,
+        key: &'a [u8],
+        value: Result<&'a [u8], DamagedValue>,
+        place: Place,
+        is_inside: bool,
+    },
     /// Entries may be missing here: a leaf, an entry, or what a branch leads to. No table: it is the list of tables.
     Lost { table: Option<&'a str>, is_branch: bool },
 }
@@ -72,6 +87,14 @@ struct Descent<'n> {
     counts: TreeCounts,
     previous_key: Vec<u8>,
     skips_leaves: bool,
+}
+
+/// An entry on the way.
+#[derive(Clone, Copy)]
+struct Found<'n> {
+    place: Place,
+    key: &'n [u8],
+    is_inside: bool,
 }
 
 /// The keys a page may hold: from the first on, before the second.
@@ -217,10 +240,13 @@ impl<'f, 'v> Walk<'f, 'v> {
             // The first key of a branch stands for "everything before the second", and what it says does not count.
             let from = if index == 0 { bounds.0 } else { Some(key) };
             let before = nodes[index + 1..].iter().flatten().map(|next| next.key).next().or(bounds.1);
+            let mut child_bounds = (from, before);
             if !on.is_in_order(from, before) {
                 self.problems.add(number, format!("its key {index} is out of order"));
+                // Nobody can tell which of the two is wrong.
+                child_bounds = bounds;
             }
-            self.page(on, child, level + 1, (from, before))?;
+            self.page(on, child, level + 1, child_bounds)?;
         }
         Ok(())
     }
@@ -242,12 +268,13 @@ impl<'f, 'v> Walk<'f, 'v> {
         }
         on.previous_key.clear();
         on.previous_key.extend_from_slice(node.key);
+        let found = Found { place, key: node.key, is_inside: within };
         match node.content {
-            Content::Value(value) => self.value(on, place, node.key, Ok(value)),
+            Content::Value(value) => self.value(on, found, Ok(value)),
             Content::Overflow { page, len } => {
                 let bytes = self.take_overflow(&mut on.counts, page, len)?;
                 let value = bytes.as_deref().and_then(|bytes| overflow_value(bytes, len)).ok_or(DamagedValue);
-                self.value(on, place, node.key, value);
+                self.value(on, found, value);
             }
             Content::Table(tree) if matches!(on.kind, Kind::Main) => self.table(number, node.key, tree),
             Content::Table(_) | Content::Child(_) => {
@@ -292,9 +319,12 @@ impl<'f, 'v> Walk<'f, 'v> {
         Ok(Some(bytes))
     }
 
-    fn value(&mut self, on: &Descent<'_>, place: Place, key: &[u8], value: Result<&[u8], DamagedValue>) {
+    fn value(&mut self, on: &Descent<'_>, found: Found<'_>, value: Result<&[u8], DamagedValue>) {
+        let Found { place, key, is_inside } = found;
         match (on.kind, value) {
-            (Kind::Named(table), value) => (self.visitor)(Seen::Entry { table, key, value, place }),
+            (Kind::Named(table), value) => {
+                (self.visitor)(Seen::Entry { table, key, value, place, is_inside });
+            }
             (Kind::Free, Ok(list)) => self.free_list(place.page, key, list),
             (Kind::Free, Err(DamagedValue)) => {}
             (Kind::Main, _) => {

@@ -41,6 +41,9 @@ pub(super) struct Gap {
     pub(super) damaged: Vec<Revision>,
     /// Whether more than those is missing.
     pub(super) is_wide: bool,
+    /// The lowest revision of the rows that are whole and out of place here, after rows of higher ones: what they stand between
+    /// is not known.
+    pub(super) lowest: Option<Revision>,
     /// Whether a branch is, so that what is missing may have come loose.
     pub(super) may_be_loose: bool,
 }
@@ -97,6 +100,8 @@ pub(super) struct Finds {
     pub(super) loose: Vec<Row>,
     pub(super) loose_facts: Vec<Fact>,
     pub(super) loose_damaged: Vec<Revision>,
+    /// The leaf that was found to be of another time: what else is on it does not count.
+    astray: Option<u64>,
     pub(super) problems: u64,
     pub(super) is_complete: bool,
     pub(super) is_torn: bool,
@@ -140,9 +145,17 @@ impl Finds {
 
     fn take(&mut self, piece: Piece<'_>) {
         match piece {
-            Piece::Entry { table: TABLE_LOG, key, value, place } => self.row(key, value.ok(), place),
-            Piece::Entry { table, key, value, place } => {
-                self.fact(table, key, value.ok(), place);
+            Piece::Entry { place, .. } if self.astray == Some(place.page()) => {}
+            Piece::Entry { table: TABLE_LOG, key, value, place, is_inside } => {
+                match value.ok().and_then(|value| Row::parse(key, value, place)) {
+                    Some(_) if !is_inside => self.leave_log_page(place.page()),
+                    row => self.row(key, row),
+                }
+            }
+            Piece::Entry { table, key, value, place, is_inside } => {
+                if self.fact(table, key, value.ok(), place) && !is_inside {
+                    self.leave_page(table, place.page());
+                }
             }
             Piece::Lost { table: Some(TABLE_LOG), may_be_loose: true } => self.gap().may_be_loose = true,
             Piece::Lost { table: Some(TABLE_LOG), may_be_loose: false } => self.gap().is_wide = true,
@@ -166,16 +179,42 @@ impl Finds {
         }
     }
 
-    fn row(&mut self, key: &[u8], value: Option<&[u8]>, place: Place) {
+    /// A row of the log, where it is whole.
+    fn row(&mut self, key: &[u8], row: Option<Row>) {
         let last = self.rows.last().map_or(Revision::default(), |row| row.revision);
-        match value.and_then(|value| Row::parse(key, value, place)) {
+        match row {
             Some(row) if row.revision > last => self.rows.push(row),
-            // It is whole, and in the wrong place: its page is one of another time.
-            Some(_) => self.gap().is_wide = true,
+            // It is whole, and in the wrong place: its page is one of another time, or that of the rows before it.
+            Some(row) => {
+                let gap = self.gap();
+                gap.is_wide = true;
+                gap.lowest = Some(gap.lowest.map_or(row.revision, |lowest| lowest.min(row.revision)));
+            }
             None => match Revision::from_bytes(key) {
                 Ok(revision) => self.gap().damaged.push(revision),
                 Err(_) => self.gap().is_wide = true,
             },
+        }
+    }
+
+    /// A leaf with a whole row outside of the revisions that lead to it is one of another time: its rows may have been compacted
+    /// since, or were never committed. Those of it that were taken are given back.
+    fn leave_log_page(&mut self, page: u64) {
+        self.astray = Some(page);
+        while self.rows.pop_if(|row| row.place.page() == page).is_some() {}
+        let rows = self.rows.len();
+        self.gaps.retain(|at, _| *at <= rows);
+        self.gap().is_wide = true;
+    }
+
+    /// The same for another table.
+    fn leave_page(&mut self, table: &str, page: u64) {
+        self.astray = Some(page);
+        let Some(found) = self.table(table) else { return };
+        found.is_cut = true;
+        let left: Vec<_> = found.rows.extract_if(.., |_, place| place.page() == page).collect();
+        for id in left.iter().filter(|_| table == TABLE_LEASE).filter_map(|(key, _)| lease_id(key)) {
+            self.leases.remove(&id);
         }
     }
 
@@ -302,7 +341,11 @@ impl Finds {
                 };
                 holes.extend(damaged.iter().map(hole));
             } else {
-                holes.push(wide(before, after));
+                let lowest = gap.and_then(|gap| gap.lowest);
+                holes.push(wide(
+                    before.map(|before| lowest.map_or(before, |lowest| lowest.min(before))),
+                    after,
+                ));
             }
         }
         holes
@@ -351,6 +394,10 @@ fn table_of(key: &[u8], value: &[u8]) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+fn lease_id(key: &[u8]) -> Option<LeaseId> {
+    key.try_into().map(LeaseId::from_be_bytes).ok()
 }
 
 fn wide(before: Option<Revision>, after: Option<Revision>) -> Hole {

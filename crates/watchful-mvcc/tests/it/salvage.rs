@@ -204,6 +204,65 @@ fn nothing_is_taken_from_pages_that_may_be_old() {
     assert!(matches!(check(store.path()).unwrap().savable, Some(Err(_))));
 }
 
+/// The first key of a page that is a leaf with keys as long as revisions.
+fn first_revision(page: &[u8]) -> Option<u64> {
+    let u16_at = |at: usize| usize::from(u16::from_ne_bytes(page[at..at + 2].try_into().unwrap()));
+    let node = u16_at(16);
+    let is_log = u16_at(10) == 2 && node + 20 <= page.len() && u16_at(node + 6) == 12;
+    is_log.then(|| u64::from_be_bytes(page[node + 8..node + 16].try_into().unwrap()))
+}
+
+/// A leaf that was exchanged for an older page with rows of higher revisions was taken for what it said, and every good row
+/// of lower ones behind it was dropped: keys were gone, and the report told of other revisions, or named the wrong ones.
+#[test]
+fn a_leaf_of_another_time_takes_no_good_row_with_it() {
+    let mut store = Store::new();
+    for round in 0..200 {
+        store.run(&format!("put k{} {round:0200}", round % 90));
+    }
+    store.compact(60);
+    store.run("put last 1\nput last 2");
+    let (compact, current) = (store.compact_revision(), store.current_revision());
+    let owed = rows_at(&store, current);
+    store.close();
+    let good = fs::read(store.data_file()).unwrap();
+    let leaves: Vec<_> = (2..good.len() / PAGE_BYTES)
+        .map(|page| page * PAGE_BYTES)
+        .filter_map(|at| Some((first_revision(&good[at..at + PAGE_BYTES])?, at)))
+        .collect();
+    let mut tried = 0;
+    for (index, (from, at)) in leaves.iter().enumerate() {
+        // Some of those before and of those behind, near and far.
+        for (other, old) in leaves.iter().skip(index % 3).step_by(3).filter(|(other, _)| other != from) {
+            let mut bytes = good.clone();
+            bytes[at + 8..at + PAGE_BYTES].copy_from_slice(&good[old + 8..old + PAGE_BYTES]);
+            fs::write(store.data_file(), bytes).unwrap();
+            if check(store.path()).unwrap().is_ok() {
+                // Nothing refers to the page.
+                break;
+            }
+            tried += 1;
+            let (_dir, saved, report) = save(&store);
+            assert!(report.compact_revision >= compact && !report.is_whole(), "{report:?}");
+            let is_lost = |revision: u64| {
+                let is_in =
+                    |lost: &LostRevisions| (lost.first..=lost.last.unwrap_or(current)).contains(&revision);
+                report.lost.iter().any(is_in)
+            };
+            let rows = rows_at(&saved, report.current_revision);
+            for row in owed.iter().filter(|row| !rows.contains(row)) {
+                assert!(is_lost(row.revision.main), "{row:?} is gone with {other} at {from}: {report:?}");
+            }
+            for row in rows.iter().filter(|row| !owed.contains(row)) {
+                let is_doubtful = report.doubtful.iter().any(|key| *key == row.key);
+                let is_older = report.current_revision < current;
+                assert!(is_doubtful || is_older, "{row:?} is not doubted with {other} at {from}: {report:?}");
+            }
+        }
+    }
+    assert!(tried > 20, "{tried} leaves took the place of others");
+}
+
 /// A row whose key's row before was not loaded would be told as damage by every later check.
 #[test]
 fn a_history_without_a_change_of_a_key_is_not_loaded() {
