@@ -176,13 +176,14 @@ impl Plan {
         let unplaced = self.unplaced(&holes);
 
         // What is lost at the end is left off, and what is before it is as it was then.
-        let mut lost = Vec::new();
+        let mut lost: Vec<LostRevisions> = Vec::new();
         while let (Some(hole), Some(compact)) = (holes.last().copied(), compact_before)
             && hole.last.is_none_or(|last| last >= current)
             && hole.first > compact.max(1)
         {
             current = hole.first - 1;
-            lost = vec![LostRevisions { first: hole.first, last: hole.last }];
+            let last = lost.first().map_or(hole.last, |lost| lost.last);
+            lost = vec![LostRevisions { first: hole.first, last }];
             holes.pop();
         }
         let is_end_lost = !lost.is_empty();

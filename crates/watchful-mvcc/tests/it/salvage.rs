@@ -139,6 +139,36 @@ fn a_lost_change_that_nothing_tells_of_makes_older_keys_doubtful() {
     assert_eq!(keys(&saved, 6), ["a=1", "c=1", "x=2"]);
 }
 
+/// Of what was lost at the end only the first part was told: a client that had a key of the last one looked for it in vain, and
+/// in the report too.
+#[test]
+fn everything_that_is_lost_at_the_end_is_told() {
+    let mut store = Store::new();
+    store.run("put a 1\nput b 1\nput c unmistakable\nput d unmistakable");
+    damage(&mut store, |bytes| flip(bytes, b"unmistakable", 3));
+    let (_dir, saved, report) = save(&store);
+    assert_eq!(report.lost, [LostRevisions { first: 4, last: Some(5) }]);
+    assert_eq!((report.current_revision, report.doubtful_keys), (3, 0));
+    assert_eq!(keys(&saved, 3), ["a=1", "b=1"]);
+
+    // The leaf with the newest records, and the last record but one before it.
+    let mut store = long();
+    for revision in 45..105 {
+        store.run(&format!("put n {revision:0100}"));
+    }
+    let mut first = 0;
+    damage(&mut store, |bytes| {
+        let leaves = (2..bytes.len() / PAGE_BYTES).map(|page| page * PAGE_BYTES);
+        let last = leaves.max_by_key(|at| last_revision(&bytes[*at..][..PAGE_BYTES])).unwrap();
+        first = first_revision(&bytes[last..]).unwrap() - 2;
+        bytes[last..last + PAGE_BYTES].fill(0);
+        flip(bytes, format!("{first:0100}").as_bytes(), 99);
+    });
+    let (_dir, saved, report) = save(&store);
+    assert_eq!(report.lost, [LostRevisions { first, last: None }], "{report:?}");
+    assert_eq!(saved.current_revision(), first - 1);
+}
+
 /// Of the newest revision one change is lost: it is left off as a whole.
 #[test]
 fn half_a_revision_is_not_saved() {
@@ -204,12 +234,24 @@ fn nothing_is_taken_from_pages_that_may_be_old() {
     assert!(matches!(check(store.path()).unwrap().savable, Some(Err(_))));
 }
 
-/// The first key of a page that is a leaf with keys as long as revisions.
-fn first_revision(page: &[u8]) -> Option<u64> {
+/// The main revision of a node of a page that is a leaf of the log, or looks like one.
+fn revision_at(page: &[u8], node: impl FnOnce(usize) -> usize) -> Option<u64> {
     let u16_at = |at: usize| usize::from(u16::from_ne_bytes(page[at..at + 2].try_into().unwrap()));
-    let node = u16_at(16);
-    let is_log = u16_at(10) == 2 && node + 20 <= page.len() && u16_at(node + 6) == 12;
-    is_log.then(|| u64::from_be_bytes(page[node + 8..node + 16].try_into().unwrap()))
+    let nodes = u16_at(12).checked_sub(16)? / 2;
+    if u16_at(10) != 2 || nodes == 0 || u16_at(12) > page.len() {
+        return None;
+    }
+    let at = u16_at(16 + 2 * node(nodes));
+    let is_log = at + 20 <= page.len() && u16_at(at + 6) == 12;
+    is_log.then(|| u64::from_be_bytes(page[at + 8..at + 16].try_into().unwrap()))
+}
+
+fn first_revision(page: &[u8]) -> Option<u64> {
+    revision_at(page, |_| 0)
+}
+
+fn last_revision(page: &[u8]) -> Option<u64> {
+    revision_at(page, |nodes| nodes - 1)
 }
 
 /// A leaf that was exchanged for an older page with rows of higher revisions was taken for what it said, and every good row
