@@ -75,7 +75,7 @@ pub(super) struct Walk<'f, 'v> {
     pub(super) is_free_list_whole: bool,
     /// Whether a page is in use and free: then one that leads to it is of another moment than the lists.
     pub(super) is_torn: bool,
-    /// Of a tree with more leaf and overflow pages than this, only the branches are looked at.
+    /// Of a table with more leaf and overflow pages than this, so many are looked at, and then only the branches.
     pub(super) leaves_max: u64,
     visitor: &'v mut Visitor<'v>,
 }
@@ -86,6 +86,8 @@ struct Descent<'n> {
     depth: u16,
     counts: TreeCounts,
     previous_key: Vec<u8>,
+    /// Whether it is said to have more leaf and overflow pages than have to be looked at.
+    may_skip_leaves: bool,
     skips_leaves: bool,
 }
 
@@ -146,7 +148,10 @@ impl<'f, 'v> Walk<'f, 'v> {
             depth: tree.depth,
             counts: TreeCounts::default(),
             previous_key: Vec::new(),
-            skips_leaves: tree.counts.leaf_pages.saturating_add(tree.counts.overflow_pages) > self.leaves_max,
+            // A list of free pages that is wrong hands out pages in use.
+            may_skip_leaves: !matches!(kind, Kind::Free)
+                && tree.counts.leaf_pages.saturating_add(tree.counts.overflow_pages) > self.leaves_max,
+            skips_leaves: false,
         };
         if let Err(misfit) = tree.check(self.last_page) {
             self.problems.add(0, misfit);
@@ -166,12 +171,13 @@ impl<'f, 'v> Walk<'f, 'v> {
             self.problems.add(root, format!("the tree from here on is said to have {pages} pages"));
         }
         self.page(&mut descent, root, 1, (None, None))?;
-        let mut said = tree.counts;
+        let (mut said, mut found) = (tree.counts, descent.counts);
         if descent.skips_leaves {
-            (said.overflow_pages, said.entries) = (0, 0);
+            for counts in [&mut said, &mut found] {
+                (counts.overflow_pages, counts.entries) = (0, 0);
+            }
         }
-        if descent.counts != said {
-            let found = descent.counts;
+        if found != said {
             self.problems
                 .add(root, format!("the tree from here on should hold {said:?}, and holds {found:?}"));
         }
@@ -184,6 +190,9 @@ impl<'f, 'v> Walk<'f, 'v> {
             self.lose(on, is_branch);
             return Ok(());
         }
+        // That there are so many is what its list says; only what was met tells that it is so.
+        let met = on.counts.leaf_pages + on.counts.overflow_pages;
+        on.skips_leaves |= on.may_skip_leaves && met > self.leaves_max;
         if on.skips_leaves && !is_branch {
             on.counts.leaf_pages += 1;
             return Ok(());
