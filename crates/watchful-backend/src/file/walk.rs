@@ -75,6 +75,8 @@ pub(super) struct Walk<'f, 'v> {
     pub(super) is_free_list_whole: bool,
     /// Whether a page is in use and free: then one that leads to it is of another moment than the lists.
     pub(super) is_torn: bool,
+    /// Whether leaves were not looked at for this.
+    has_skipped: bool,
     /// Of a table with more leaf and overflow pages than this, so many are looked at, and then only the branches.
     pub(super) leaves_max: u64,
     visitor: &'v mut Visitor<'v>,
@@ -114,6 +116,7 @@ impl<'f, 'v> Walk<'f, 'v> {
             said: Vec::new(),
             is_free_list_whole: false,
             is_torn: false,
+            has_skipped: false,
             leaves_max: u64::MAX,
             visitor,
         }
@@ -133,7 +136,19 @@ impl<'f, 'v> Walk<'f, 'v> {
         if let Err(misfit) = self.marks.check_end() {
             self.problems.add(self.file.len(), misfit);
         }
+        self.account();
         Ok(())
+    }
+
+    /// Each page is in use or free. Where nothing else is wrong, one that is neither has been left out of a list of free pages,
+    /// whose number is too small.
+    fn account(&mut self) {
+        if self.has_skipped || self.problems.len() > 0 {
+            return;
+        }
+        if let Err(misfit) = self.marks.check_all_seen() {
+            self.problems.add(0, misfit);
+        }
     }
 
     /// Walks the list of tables alone, and tells what it lists.
@@ -173,6 +188,7 @@ impl<'f, 'v> Walk<'f, 'v> {
         self.page(&mut descent, root, 1, (None, None))?;
         let (mut said, mut found) = (tree.counts, descent.counts);
         if descent.skips_leaves {
+            self.has_skipped = true;
             for counts in [&mut said, &mut found] {
                 (counts.overflow_pages, counts.entries) = (0, 0);
             }
