@@ -26,7 +26,7 @@ use watchful_backend::{Place, SalvageFile};
 use watchful_revision::{LeaseId, Put, RecordKind, RecordRef, Revision};
 
 use crate::check::{check_error, data_file};
-use crate::format::{FORMAT, FORMAT_WITHOUT_SUMS};
+use crate::format::FORMAT;
 use crate::lives::{KeyMark, Lives};
 use crate::restore::load_store;
 use crate::{LoadPlan, LoadRow, Loader, MvccError, MvccSettings, note};
@@ -94,8 +94,8 @@ impl SalvageReport {
 ///
 /// # Errors
 ///
-/// `DamagedStore` when no change can be saved, `NotAStore` when both pages that begin the file are damaged, `FormatVersion`,
-/// `TargetExists`, or what the system said. There is no new store then.
+/// `DamagedStore` when no change can be saved, `NotAStore` when both pages that begin the file are damaged, `FormatVersion` when
+/// it says that it has a format that is not known and nothing in it looks like one that is, `TargetExists`, or what the system said. There is no new store then.
 pub fn salvage(from: &Path, dir: &Path, settings: &MvccSettings) -> Result<SalvageReport, MvccError> {
     let file = SalvageFile::open(&data_file(from)).map_err(check_error)?;
     let plan = Plan::best(&file)?;
@@ -144,7 +144,9 @@ impl Plan {
 
     fn of(file: &SalvageFile, commit: usize) -> Result<Self, MvccError> {
         let finds = Finds::of(file, commit)?;
-        if let Some(found) = finds.format.filter(|format| ![FORMAT, FORMAT_WITHOUT_SUMS].contains(format)) {
+        if let Some(found) = finds.unknown_format()
+            && !finds.has_sums
+        {
             return Err(MvccError::FormatVersion { found, supported: FORMAT });
         }
         let mut plan = Self { report: SalvageReport::default(), epoch: finds.epoch, finds };
@@ -275,6 +277,11 @@ impl Plan {
         if self.finds.is_torn {
             let told = "pages are in use and free at once: some are of an earlier moment, and the newest changes may be missing";
             remarks.push(told.to_owned());
+        }
+        if let Some(format) = self.finds.unknown_format() {
+            remarks.push(format!(
+                "it says that it has format {format}, and what it keeps about itself is as in format {FORMAT}: it was read as one"
+            ));
         }
         if self.report.compact_revision_before.is_none() {
             remarks.push("the compact revision is lost, so only the newest revision can be read".to_owned());

@@ -8,8 +8,8 @@ use watchful_revision::{LeaseId, RecordRef, Revision};
 use crate::MvccError;
 use crate::check::check_error;
 use crate::format::{
-    META_COMPACT_SCHEDULED, META_EPOCH, META_FORMAT, META_STORE_ID, TABLE_LEASE, TABLE_LOG, TABLE_META,
-    TABLE_NOTE, parse_lease, parse_lease_without_sum, parse_meta,
+    FORMAT, FORMAT_WITHOUT_SUMS, META_COMPACT_SCHEDULED, META_EPOCH, META_FORMAT, META_STORE_ID, TABLE_LEASE,
+    TABLE_LOG, TABLE_META, TABLE_NOTE, parse_lease, parse_lease_without_sum, parse_meta,
 };
 use crate::lives::{KeyMark, Life};
 use crate::note;
@@ -93,6 +93,8 @@ pub(super) struct Finds {
     pub(super) epoch: Option<u64>,
     pub(super) compact_revision: Option<u64>,
     pub(super) has_store_id: bool,
+    /// Whether what it keeps about itself has the sums of this program's format.
+    pub(super) has_sums: bool,
     /// Whether the list of tables is damaged.
     pub(super) is_list_cut: bool,
     /// How many rows the log is said to have.
@@ -246,7 +248,9 @@ impl Finds {
         }
         // In format 1 there are no sums.
         let len = if name == META_STORE_ID { 16 } else { 8 };
-        let value = if row.len() == len { Some(row) } else { parse_meta(name, row) };
+        let summed = parse_meta(name, row).filter(|value| value.len() == len);
+        self.has_sums |= summed.is_some() && [META_STORE_ID, META_EPOCH].contains(&name);
+        let value = if row.len() == len { Some(row) } else { summed };
         let Some(value) = value.filter(|value| value.len() == len) else { return false };
         let number = value.first_chunk().map(|bytes| u64::from_be_bytes(*bytes));
         match name {
@@ -373,6 +377,11 @@ impl Finds {
         revision.main <= compact_revision
             || last.is_some_and(|last| revision == last.next())
             || revision == Revision::start_of(next)
+    }
+
+    /// The format, where it is none that this program knows.
+    pub(super) fn unknown_format(&self) -> Option<u32> {
+        self.format.filter(|format| ![FORMAT, FORMAT_WITHOUT_SUMS].contains(format))
     }
 
     /// None when it cannot be known.

@@ -114,6 +114,28 @@ fn damage_in_a_lease_is_told() {
     assert_eq!((keys(&saved, 3), saved.leases().len()), (vec!["a=1".to_owned(), "b=1".to_owned()], 0));
 }
 
+/// A bit in the number of the format, which has no sum, and nothing could be saved of a store that was whole: it was taken for
+/// one of another version. What else it keeps about itself tells that it is not.
+#[test]
+fn a_damaged_number_of_the_format_does_not_keep_a_store_from_being_saved() {
+    for bit in [1, 4, 128] {
+        let mut store = Store::new();
+        store.run("put a 1\nput b 1");
+        damage(&mut store, |bytes| {
+            for place in places(bytes, b"format\0\0\0\x02") {
+                bytes[place + 9] ^= bit;
+            }
+        });
+        let refused = Mvcc::open(store.path(), &store.settings);
+        assert!(matches!(refused, Err(MvccError::FormatVersion { .. })));
+        assert!(!check(store.path()).unwrap().is_ok());
+        let (_dir, saved, report) = save(&store);
+        assert!(report.lost.is_empty() && !report.is_whole(), "{report:?}");
+        assert!(report.remarks.iter().any(|remark| remark.contains("format")), "{report:?}");
+        assert_eq!(keys(&saved, 3), ["a=1", "b=1"]);
+    }
+}
+
 #[test]
 fn a_lost_change_that_a_later_one_tells_of_leaves_no_doubt() {
     let mut store = Store::new();
