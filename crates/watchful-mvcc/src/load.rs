@@ -17,6 +17,7 @@ use crate::format::{self, META_COMPACT_SCHEDULED, META_EPOCH};
 use crate::group::Writer;
 use crate::index::{CHANGES_MAX, KEY_LEN_MAX};
 use crate::lease::Leases;
+use crate::open::doubt;
 use crate::scan::{LogRow, LogScan, Misfit};
 use crate::store::{Inner, Mvcc};
 use crate::{CommitFailure, MvccError, note};
@@ -186,7 +187,13 @@ impl Loader<'_> {
         }
         let (used_bytes, quota_bytes) = (self.inner.backend.used_bytes(), self.inner.settings.quota_bytes);
         let Self { inner, write, mut writer, scan, mut leases, .. } = self;
-        write.commit().map_err(|error| CommitFailure::of(error, used_bytes, quota_bytes))?;
+        if let Err(error) = write.commit() {
+            let failure = CommitFailure::of(error, used_bytes, quota_bytes);
+            if matches!(failure, CommitFailure::OutcomeUnknown(_)) {
+                doubt(inner);
+            }
+            return Err(failure.into());
+        }
 
         let scanned = scan.finish();
         for (key, lease) in &scanned.leased {

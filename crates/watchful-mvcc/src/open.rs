@@ -32,8 +32,9 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
     let tables = Tables::of(&backend)?;
     let (found, left) = (look(dir, &backend, tables)?, mark::read(dir)?);
     let was_open = left.as_ref().is_some_and(|left| left.is_open);
+    let in_doubt = |error| in_doubt(dir, left.as_ref(), &now, error);
     if found == Found::New || was_open {
-        backend.settle()?;
+        backend.settle().map_err(|error| in_doubt(error.into()))?;
     }
     let epoch_raised = left.as_ref().is_some_and(|left| left.may_have_lost(&now));
     let before = mark_before_writing(found, was_open, epoch_raised, &now);
@@ -41,7 +42,7 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
         mark::write(dir, mark)?;
     }
     if found != Found::Store {
-        make(&backend, tables, found)?;
+        make(&backend, tables, found).map_err(in_doubt)?;
     }
 
     let txn = backend.read()?;
@@ -53,7 +54,7 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
     failpoint!("mvcc::open::scanned");
     meta.epoch = meta.epoch.saturating_add(u64::from(epoch_raised));
     if was_open {
-        write_epoch(&backend, tables, meta.epoch)?;
+        write_epoch(&backend, tables, meta.epoch).map_err(in_doubt)?;
     }
     if before.as_ref() != Some(&now) {
         mark::write(dir, &now)?;
@@ -93,6 +94,18 @@ pub(crate) fn doubt(inner: &Inner) {
         // On a disk that fails, this may fail as well; the failure that led here is the one to tell.
         let _ = mark::write(&inner.dir, &mark);
     }
+}
+
+/// The same of a failure while the store is opened: what whoever had it open before left with the system may be lost too, so
+/// the less durable of the two counts.
+fn in_doubt(dir: &Path, left: Option<&Mark>, now: &Mark, error: MvccError) -> MvccError {
+    let left = left.filter(|left| left.is_open).map(|left| left.durability);
+    let durabilities = [left, Some(now.durability)];
+    let less_durable = [Durability::Unsynced, Durability::Relaxed];
+    if let Some(durability) = less_durable.into_iter().find(|less| durabilities.contains(&Some(*less))) {
+        let _ = mark::write(dir, &Mark { is_open: true, durability, boot_id: String::new() });
+    }
+    error
 }
 
 /// Forces everything that was committed to the disk.
@@ -251,4 +264,36 @@ fn random_id() -> [u8; 16] {
         half.copy_from_slice(&RandomState::new().build_hasher().finish().to_be_bytes());
     }
     id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk failed the sync with which a killed store was opened, and the next open trusted the machine, which had been up all
+    /// the while: pages that the system had thrown away were taken for written, and revisions were given out again in the same
+    /// epoch.
+    #[test]
+    fn a_sync_that_fails_at_an_open_leaves_a_mark_that_trusts_nobody() {
+        use Durability::{Relaxed, Synced, Unsynced};
+        let mark = |durability, is_open| Mark { is_open, durability, boot_id: "boot 1".to_owned() };
+        let cases = [
+            (Some(mark(Synced, true)), Relaxed, Some(Relaxed)),
+            (Some(mark(Unsynced, true)), Synced, Some(Unsynced)),
+            (Some(mark(Relaxed, true)), Unsynced, Some(Unsynced)),
+            (None, Relaxed, Some(Relaxed)),
+            (Some(mark(Synced, true)), Synced, None),
+            // What was closed is on the disk.
+            (Some(mark(Unsynced, false)), Synced, None),
+        ];
+        for (left, durability, expected) in cases {
+            let dir = tempfile::tempdir().unwrap();
+            let now = mark(durability, true);
+            let told = in_doubt(dir.path(), left.as_ref(), &now, MvccError::OutcomeUnknown);
+            assert!(matches!(told, MvccError::OutcomeUnknown));
+            let found = mark::read(dir.path()).unwrap();
+            assert_eq!(found.as_ref().map(|found| found.durability), expected, "{left:?}, then {now:?}");
+            assert!(found.is_none_or(|found| found.may_have_lost(&now)));
+        }
+    }
 }
