@@ -28,7 +28,7 @@ pub(crate) struct Environment {
     pub(crate) tables: Vec<RawTable>,
     pub(crate) data_file: PathBuf,
     pub(crate) readers_max: u32,
-    /// None where no commit waits for the disk, or none is made; and where the file cannot be opened once more.
+    /// None where no commit waits for the disk, or none is made.
     ahead: Option<Ahead>,
 }
 
@@ -44,7 +44,11 @@ impl Environment {
         let mut this = Self::map(dir, EnvFlags::empty(), dir.join(DATA_FILE), settings, names)?;
         this.env.clear_stale_readers().map_err(|error| this.error("clearing stale readers", error))?;
         if settings.durability != Durability::Unsynced {
-            this.ahead = Ahead::of(&this.data_file).ok();
+            // Without a descriptor of our own a disk that fails could not be told from one that is full.
+            let ahead = Ahead::of(&this.data_file);
+            let opened =
+                ahead.map_err(|source| BackendError::Io { what: "opening the data file once more", source });
+            this.ahead = Some(opened?);
         }
         for name in names {
             let table = this.create_table(name).map_err(|error| this.error("making a table", error))?;
