@@ -9,7 +9,7 @@ use watchful_revision::{RecordRef, Revision};
 use crate::error::Opaque;
 use crate::format::{
     FORMAT, FORMAT_WITHOUT_SUMS, META_COMPACT_FINISHED, META_COMPACT_SCHEDULED, META_EPOCH, META_FORMAT,
-    META_STORE_ID, TABLE_LEASE, TABLE_LOG, TABLE_META, TABLE_NOTE, TABLES, parse_lease,
+    META_STORE_ID, TABLE_LEASE, TABLE_LOG, TABLE_META, TABLE_NOTE, TABLES, is_possible, parse_lease,
     parse_lease_without_sum, parse_meta,
 };
 use crate::lives::{KeyMark, Life, Lives};
@@ -215,14 +215,13 @@ impl Check {
                 row
             }
         };
-        let number = value.try_into().map(u64::from_be_bytes);
-        match name {
-            META_STORE_ID if value.len() == 16 => self.has_store_id = true,
-            META_EPOCH if number.is_ok() => self.has_epoch = true,
-            META_COMPACT_SCHEDULED if number.is_ok() => {
-                self.report.compact_revision = number.unwrap_or_default();
-            }
-            META_COMPACT_FINISHED if number.is_ok() => {}
+        let number = value.try_into().map(u64::from_be_bytes).ok();
+        let number = number.filter(|number| is_possible(name, *number));
+        match (name, number) {
+            (META_STORE_ID, _) if value.len() == 16 => self.has_store_id = true,
+            (META_EPOCH, Some(_)) => self.has_epoch = true,
+            (META_COMPACT_SCHEDULED, Some(number)) => self.report.compact_revision = number,
+            (META_COMPACT_FINISHED, Some(_)) => {}
             _ => self.report.problem(format!("`{}` in its table `meta` is damaged", key.escape_ascii())),
         }
     }

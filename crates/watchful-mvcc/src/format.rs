@@ -57,6 +57,15 @@ pub(crate) const META_EPOCH: &str = "epoch";
 pub(crate) const META_COMPACT_SCHEDULED: &str = "compact_scheduled";
 pub(crate) const META_COMPACT_FINISHED: &str = "compact_finished";
 
+/// The highest main revision that a loaded history, or a compact revision, may have. Clients see revisions as signed numbers, and
+/// as many as there were can follow before one is negative. No store that only counts gets there.
+pub(crate) const REVISION_MAX: u64 = 1 << 62;
+
+/// Whether a number in `meta` can be one that a store has written.
+pub(crate) fn is_possible(name: &str, number: u64) -> bool {
+    ![META_COMPACT_SCHEDULED, META_COMPACT_FINISHED].contains(&name) || number <= REVISION_MAX
+}
+
 /// The handles of a store's tables.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tables {
@@ -120,7 +129,8 @@ pub(crate) fn add_sums(txn: &mut WriteTxn<'_>, tables: Tables) -> Result<(), Mvc
     for name in [META_STORE_ID, META_EPOCH, META_COMPACT_SCHEDULED, META_COMPACT_FINISHED] {
         let Some(value) = txn.get(tables.meta, name.as_bytes())?.map(<[u8]>::to_vec) else { continue };
         let len = if name == META_STORE_ID { 16 } else { 8 };
-        if value.len() != len {
+        let number = value.as_slice().try_into().map(u64::from_be_bytes);
+        if value.len() != len || number.is_ok_and(|number| !is_possible(name, number)) {
             return Err(damaged(name));
         }
         write_meta(txn, tables, name, &value)?;
@@ -143,7 +153,8 @@ pub(crate) fn read_number(txn: &ReadTxn, tables: Tables, name: &str) -> Result<O
 
 /// The number in a row of the table `meta`. `None` when it is not one.
 pub(crate) fn parse_number(name: &str, row: &[u8]) -> Option<u64> {
-    Some(u64::from_be_bytes(parse_meta(name, row)?.try_into().ok()?))
+    let number = u64::from_be_bytes(parse_meta(name, row)?.try_into().ok()?);
+    is_possible(name, number).then_some(number)
 }
 
 /// The value in a row of the table `meta`. `None` when its sum is not the one behind it.

@@ -13,7 +13,7 @@ use watchful_revision::{
     KeyValueRef, LeaseId, Put, RecordKind, Revision, TooLarge, encode_put, encode_tombstone,
 };
 
-use crate::format::{self, META_COMPACT_SCHEDULED, META_EPOCH};
+use crate::format::{self, META_COMPACT_SCHEDULED, META_EPOCH, REVISION_MAX};
 use crate::group::Writer;
 use crate::index::{CHANGES_MAX, KEY_LEN_MAX};
 use crate::lease::Leases;
@@ -21,10 +21,6 @@ use crate::open::doubt;
 use crate::scan::{LogRow, LogScan, Misfit};
 use crate::store::{Inner, Mvcc};
 use crate::{CommitFailure, MvccError, note};
-
-/// The highest main revision that a loaded history may have. Clients see revisions as signed numbers, and as many as there were
-/// can follow before one is negative.
-const REVISION_MAX: u64 = 1 << 62;
 
 /// Where a loaded history begins and ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use crate::MvccError;
 use crate::check::check_error;
 use crate::format::{
     FORMAT, FORMAT_WITHOUT_SUMS, META_COMPACT_SCHEDULED, META_EPOCH, META_FORMAT, META_STORE_ID, TABLE_LEASE,
-    TABLE_LOG, TABLE_META, TABLE_NOTE, parse_lease, parse_lease_without_sum, parse_meta,
+    TABLE_LOG, TABLE_META, TABLE_NOTE, is_possible, parse_lease, parse_lease_without_sum, parse_meta,
 };
 use crate::lives::{KeyMark, Life};
 use crate::note;
@@ -253,6 +253,9 @@ impl Finds {
         let value = if row.len() == len { Some(row) } else { summed };
         let Some(value) = value.filter(|value| value.len() == len) else { return false };
         let number = value.first_chunk().map(|bytes| u64::from_be_bytes(*bytes));
+        if number.is_some_and(|number| !is_possible(name, number)) {
+            return false;
+        }
         match name {
             META_STORE_ID => self.has_store_id = true,
             META_EPOCH => self.epoch = number,
@@ -373,7 +376,7 @@ impl Finds {
         }
         // Where it is not known what was compacted, anything may have been.
         let Some(compact_revision) = self.known_compact_revision() else { return true };
-        let next = last.map_or(1, |last| last.main).max(compact_revision) + 1;
+        let next = last.map_or(1, |last| last.main).max(compact_revision).saturating_add(1);
         revision.main <= compact_revision
             || last.is_some_and(|last| revision == last.next())
             || revision == Revision::start_of(next)
@@ -411,6 +414,7 @@ fn lease_id(key: &[u8]) -> Option<LeaseId> {
 
 fn wide(before: Option<Revision>, after: Option<Revision>) -> Hole {
     let first = before.map_or(1, |before| before.main);
-    let last = after.map(|after| if after.sub > 0 { after.main } else { after.main - 1 }.max(first));
+    let last =
+        after.map(|after| if after.sub > 0 { after.main } else { after.main.saturating_sub(1) }.max(first));
     Hole { first, last, count: None }
 }

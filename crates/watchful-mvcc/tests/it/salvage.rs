@@ -4,7 +4,9 @@
 
 use std::fs;
 
+use watchful_backend::{Backend, BackendSettings};
 use watchful_mvcc::{LostRevisions, Mvcc, MvccError, PutOptions, SalvageReport, check, salvage};
+use watchful_revision::Revision;
 
 use crate::support::{Store, rows_at, settings};
 
@@ -276,6 +278,59 @@ fn last_revision(page: &[u8]) -> Option<u64> {
     revision_at(page, |nodes| nodes - 1)
 }
 
+/// The check, and with it the salvage that people turn to then, ended in a panic over a row whose key was twelve bytes of 0xff.
+#[test]
+fn the_last_revision_there_can_be_is_damage_like_any_other() {
+    for key in [[0xff; 12], [0; 12]] {
+        let mut store = Store::new();
+        store.run("put a 1\nput b 1\nput c 1");
+        // A key comes after its length.
+        let row = [&12_u16.to_ne_bytes()[..], &Revision::start_of(4).to_bytes()].concat();
+        damage(&mut store, |bytes| {
+            for place in places(bytes, &row) {
+                bytes[place + 2..place + 14].copy_from_slice(&key);
+            }
+        });
+        assert!(!check(store.path()).unwrap().is_ok());
+        let (_dir, saved, report) = save(&store);
+        assert!(!report.is_whole(), "{report:?}");
+        assert_eq!(
+            (saved.current_revision(), keys(&saved, 3)),
+            (3, vec!["a=1".to_owned(), "b=1".to_owned()])
+        );
+    }
+}
+
+/// A store of the first format has no sums in `meta`. With a compact revision of 2^64-1 the check found nothing wrong with it, the
+/// server started, and ended in a panic at the first write.
+#[test]
+fn a_compact_revision_that_no_store_gets_to_is_damage() {
+    let mut store = Store::new();
+    store.run("put a 1\nput b 1\nput c 1");
+    store.close();
+    {
+        let tables = ["log", "meta", "lease", "note"];
+        let backend = Backend::open(store.path(), &BackendSettings::default(), &tables).unwrap();
+        let meta = backend.table("meta").unwrap();
+        let mut txn = backend.write().unwrap();
+        txn.put(meta, b"format", &1_u32.to_be_bytes()).unwrap();
+        txn.put(meta, b"store_id", &[7; 16]).unwrap();
+        txn.put(meta, b"epoch", &1_u64.to_be_bytes()).unwrap();
+        txn.put(meta, b"compact_scheduled", &u64::MAX.to_be_bytes()).unwrap();
+        txn.commit().unwrap();
+    }
+    let report = check(store.path()).unwrap();
+    assert!(report.problems.iter().any(|problem| problem.contains("compact_scheduled")), "{report:?}");
+    let error = Mvcc::open(store.path(), &store.settings).err().unwrap();
+    assert!(
+        matches!(&error, MvccError::DamagedStore { what } if what.contains("compact_scheduled")),
+        "{error}"
+    );
+    let (_dir, saved, report) = save(&store);
+    assert!(!report.is_whole(), "{report:?}");
+    assert_eq!(keys(&saved, 4), ["a=1", "b=1", "c=1"]);
+}
+
 /// A leaf that was exchanged for an older page with rows of higher revisions was taken for what it said, and every good row
 /// of lower ones behind it was dropped: keys were gone, and the report told of other revisions, or named the wrong ones.
 #[test]
@@ -331,7 +386,7 @@ fn a_leaf_of_another_time_takes_no_good_row_with_it() {
 #[test]
 fn a_history_without_a_change_of_a_key_is_not_loaded() {
     use watchful_mvcc::{LoadPlan, LoadRow};
-    use watchful_revision::{Put, Revision};
+    use watchful_revision::Put;
     let store = Store::new();
     let mut loader = store.loader(LoadPlan { compact_revision: None, current_revision: 2 }).unwrap();
     let put = Put { key: b"a", value: b"", create_revision: 2, version: 2, lease: 0 };
