@@ -63,8 +63,10 @@ pub struct SalvageReport {
     pub leases: u64,
     /// How many notes are saved.
     pub notes: u64,
-    /// The revisions of which changes are lost, in order, up to a bound.
+    /// The revisions of which changes are lost, in order, up to a bound. The last of them is always there.
     pub lost: Vec<LostRevisions>,
+    /// How many more of those there are, before the last.
+    pub lost_left_out: u64,
     /// How many keys may be older than they were, or may have been deleted.
     pub doubtful_keys: u64,
     /// The first of them, up to a bound, in the order of their last changes.
@@ -217,7 +219,7 @@ impl Plan {
                 .remarks
                 .push("changes are missing, and nobody can tell of which revisions".to_owned());
         }
-        self.report.lost = merged(lost);
+        (self.report.lost, self.report.lost_left_out) = bounded(merged(lost), TOLD_MAX);
         self.report.compact_revision = compact;
         self.report.compact_revision_before = compact_before;
         self.report.current_revision = current;
@@ -304,6 +306,9 @@ impl Plan {
         for name in note.damaged.iter().take(TOLD_MAX) {
             remarks.push(format!("the note `{}` is lost", name.escape_ascii()));
         }
+        if let Some(more) = note.damaged.len().checked_sub(TOLD_MAX).filter(|more| *more > 0) {
+            remarks.push(format!("{more} notes more are lost"));
+        }
         if note.is_cut {
             remarks.push("notes are lost (users, roles and alarms of a server are notes)".to_owned());
         }
@@ -360,8 +365,9 @@ fn key_of(key: &[u8], value: &[u8]) -> Option<Vec<u8>> {
     RecordRef::parse(revision, value).ok().map(|record| record.key().to_owned())
 }
 
-/// Those that overlap or touch, as one; up to a bound.
-fn merged(lost: Vec<LostRevisions>) -> Vec<LostRevisions> {
+/// Those that overlap or touch, as one.
+fn merged(mut lost: Vec<LostRevisions>) -> Vec<LostRevisions> {
+    lost.sort_by_key(|lost| lost.first);
     let mut merged: Vec<LostRevisions> = Vec::new();
     for next in lost {
         match merged.last_mut() {
@@ -371,6 +377,37 @@ fn merged(lost: Vec<LostRevisions>) -> Vec<LostRevisions> {
             _ => merged.push(next),
         }
     }
-    merged.truncate(TOLD_MAX);
     merged
+}
+
+/// So many of them, the last one among them: it tells where the history ends. And how many are left out.
+fn bounded(mut lost: Vec<LostRevisions>, told_max: usize) -> (Vec<LostRevisions>, u64) {
+    let left_out = lost.len().saturating_sub(told_max);
+    let last = lost.len().saturating_sub(1);
+    lost.drain(last - left_out..last);
+    (lost, left_out as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With more than a thousand damaged records the report ended before the last ones, and did not say so: whoever read it took
+    /// the newest revisions for whole.
+    #[test]
+    fn the_last_loss_is_always_told() {
+        let lost = |first, last| LostRevisions { first, last };
+        let all = merged(vec![
+            lost(9, None),
+            lost(2, Some(2)),
+            lost(4, Some(4)),
+            lost(5, Some(6)),
+            lost(7, Some(7)),
+        ]);
+        assert_eq!(all, [lost(2, Some(2)), lost(4, Some(7)), lost(9, None)]);
+        assert_eq!(bounded(all.clone(), 3), (all.clone(), 0));
+        assert_eq!(bounded(all.clone(), 2), (vec![all[0], all[2]], 1));
+        assert_eq!(bounded(all.clone(), 1), (vec![all[2]], 2));
+        assert_eq!(bounded(Vec::new(), 1), (Vec::new(), 0));
+    }
 }

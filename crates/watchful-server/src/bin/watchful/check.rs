@@ -26,7 +26,8 @@ JSON: {"ok":true,"pages":5,"used_pages":4,"rows":7,"leases":0,"current_revision"
   With --salvage: {"data_dir":DIR,"saved":SAVED}
   SAVED: {"whole":false,"compact_revision":6,"current_revision":9,"compact_revision_before":2,"changes":7,
   "leases":0,"notes":0,"lost":[{"first":5,"last":6}],"doubtful_keys":1,"doubtful":[BASE64],"remarks":[]}
-  the last lost revision and the compact revision of before only where they are known.
+  the last lost revision and the compact revision of before only where they are known; "lost_left_out":COUNT where more is
+  lost than is told one by one.
   Of a snapshot: {"ok":true,"hash":3405691582,"sha256":true,"current_revision":9,"compact_revision":0,
   "keys":3,"rows":7,"leases":0,"users":1,"roles":1,"bytes":20480}; sha256 is false where there is none"#;
 
