@@ -158,6 +158,29 @@ fn a_sync_that_fails_stops_writes() {
     Scene { dir, backend, log }.check_poisoned();
 }
 
+/// A restore into a folder below one that its user may enter and not read told that it had failed, and had not: the store was in
+/// its place, and the next try said that the folder was not empty.
+#[test]
+fn a_folder_above_that_may_not_be_read_is_no_obstacle() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let above = dir.path().join("above");
+    let folder = above.join("store");
+    fs::create_dir_all(&folder).unwrap();
+    for (path, mode) in [(dir.path(), 0o755), (&*folder, 0o777), (&*above, 0o311)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let forced = std::thread::spawn(move || {
+        // SAFETY: it changes what files this thread may open, and nothing else; root may open all.
+        unsafe { libc::setfsuid(65534) };
+        (File::open(&above).map(drop), watchful_backend::force_names(&folder))
+    });
+    let (opened, forced) = forced.join().unwrap();
+    fs::set_permissions(dir.path().join("above"), fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(opened.unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
+    assert!(forced.is_ok(), "{forced:?}");
+}
+
 /// Set in a child that is to open a folder with few descriptors.
 const CHILD_FOLDER: &str = "WATCHFUL_TEST_FEW_DESCRIPTORS";
 
