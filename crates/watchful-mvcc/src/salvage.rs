@@ -8,6 +8,9 @@
 //! - A key of the new store is **doubtful** when its last change came before a lost revision, in which it may have been changed
 //!   or deleted without a trace. A change that is lost leaves a trace where the key was put again later: by its version that one
 //!   says that a change came before it. When every change that is lost is known from such a trace, no key is doubtful.
+//! - What was compacted leaves gaps of its own. A row that is missing there without a trace, because a second thing is damaged,
+//!   shows in the number of rows alone: a tombstone that is gone brings its key back. Where it is not known how many rows are
+//!   missing elsewhere that number does not help, and the report says so.
 //! - A record on a page that nothing leads to counts only when every other page of the file is accounted for, so that it cannot
 //!   be an old page with what was compacted since, or was never committed.
 //!
@@ -178,12 +181,13 @@ impl Plan {
         let mut current = newest.max(compact_before.unwrap_or(0)).max(1);
         let mut holes = self.finds.holes();
         let unplaced = self.unplaced(&holes);
+        self.remark_on_counts(&holes);
 
         // What is lost at the end is left off, and what is before it is as it was then.
         let mut lost: Vec<LostRevisions> = Vec::new();
-        while let (Some(hole), Some(compact)) = (holes.last().copied(), compact_before)
+        while let Some(hole) = holes.last().copied()
             && hole.last.is_none_or(|last| last >= current)
-            && hole.first > compact.max(1)
+            && hole.first > compact_before.unwrap_or(0).max(1)
         {
             current = hole.first - 1;
             let last = lost.first().map_or(hole.last, |lost| lost.last);
@@ -194,22 +198,27 @@ impl Plan {
         self.finds.rows.retain(|row| row.revision.main <= current);
 
         let links = self.links(compact_before.unwrap_or(u64::MAX));
+        // A change whose one before is missing, and no place where that one could have been.
+        let unplaced = unplaced || holes.is_empty() && !links.is_empty();
         let all_counted = holes.iter().map(|hole| hole.count).sum::<Option<u64>>();
         let missing = match (self.finds.log_entries, is_end_lost) {
-            (Some(entries), false) => entries.checked_sub(self.finds.rows.len() as u64),
+            (Some(entries), false) if !unplaced || holes.is_empty() => {
+                entries.checked_sub(self.finds.rows.len() as u64)
+            }
             _ if !unplaced => all_counted,
             _ => None,
         };
         let is_traced = missing == Some(links.len() as u64);
         let end = |hole: &Hole| hole.last.unwrap_or(current).min(current);
         let holes_end = holes.iter().map(end).max();
-        let is_history_unsure = compact_before.is_none() || unplaced || !links.is_empty() && holes.is_empty();
-        let compact = match is_history_unsure {
+        let compact = match compact_before.is_none() || unplaced {
             true => current,
             false => holes_end.into_iter().chain(links).chain(compact_before).max().unwrap_or(0),
         };
-        if !is_traced && (unplaced || holes_end.is_some()) {
-            let until = if unplaced { current } else { holes_end.unwrap_or(0) };
+        // What is lost at the end may have been compacted to, and then the state before it has holes.
+        let is_end_unsure = is_end_lost && compact_before.is_none();
+        if is_end_unsure || !is_traced && (unplaced || holes_end.is_some()) {
+            let until = if unplaced || is_end_unsure { current } else { holes_end.unwrap_or(0) };
             self.find_doubtful(file, compact, until)?;
         }
         lost.splice(0..0, holes.iter().map(|hole| LostRevisions { first: hole.first, last: hole.last }));
@@ -225,6 +234,20 @@ impl Plan {
         self.report.current_revision = current;
         self.report.changes = self.finds.rows.len() as u64;
         Ok(())
+    }
+
+    /// Compaction leaves gaps, so there only the number of rows tells of one that is missing without a trace; and where it is not
+    /// known how many others are missing, that number tells nothing.
+    fn remark_on_counts(&mut self, holes: &[Hole]) {
+        let compacted = self.finds.known_compact_revision().filter(|compact| *compact > 0);
+        if let Some(compact) = compacted
+            && holes.iter().any(|hole| hole.count.is_none())
+        {
+            self.report.remarks.push(format!(
+                "nobody can tell how many changes are missing; if some of before revision {compact} are too, a key that was deleted \
+                 then may be back"
+            ));
+        }
     }
 
     /// Whether the log is said to have another number of rows than were found, and nothing tells where they are missing.

@@ -331,6 +331,68 @@ fn a_compact_revision_that_no_store_gets_to_is_damage() {
     assert_eq!(keys(&saved, 4), ["a=1", "b=1", "c=1"]);
 }
 
+/// With a leaf gone from a compacted log, one more row that was missing without a trace (a tombstone, say) was not missed: its key
+/// was back, and no line said that it might be.
+#[test]
+fn what_cannot_be_counted_is_told() {
+    let mut store = long();
+    damage(&mut store, |bytes| {
+        for page in bytes.chunks_exact_mut(PAGE_BYTES) {
+            let revisions = first_revision(page).zip(last_revision(page));
+            if revisions.is_some_and(|(first, last)| (first..=last).contains(&35)) {
+                page.fill(0);
+            }
+        }
+    });
+    let (_dir, _saved, report) = save(&store);
+    assert!(report.remarks.iter().any(|remark| remark.contains("may be back")), "{report:?}");
+}
+
+/// Where the compact revision was lost too, half of the newest revision was shown as if it were all of it.
+#[test]
+fn half_a_revision_is_not_saved_without_the_compact_revision_either() {
+    let mut store = Store::new();
+    store.run("put a 1\nput b 1");
+    store.compact(2);
+    store.run("txn { put a 2; put b unmistakable; put c 1 }");
+    damage(&mut store, |bytes| {
+        flip(bytes, b"unmistakable", 3);
+        flip(bytes, b"compact_scheduled", 24);
+    });
+    let (_dir, saved, report) = save(&store);
+    assert_eq!(keys(&saved, 3), ["a=1", "b=1"]);
+    assert_eq!((report.current_revision, report.doubtful_keys), (3, 2));
+}
+
+/// A row that is missing where no gap is, and where the number of rows says nothing, was known from its key's next change, and
+/// no key was doubtful for it.
+#[test]
+fn a_change_that_is_missing_where_nothing_shows_it_makes_keys_doubtful() {
+    let mut store = Store::new();
+    store.run("put a 1\nput b 1\nput c 1");
+    store.close();
+    let dir = store.path().to_owned();
+    {
+        let tables = ["log", "meta", "lease", "note"];
+        let backend = Backend::open(&dir, &BackendSettings::default(), &tables).unwrap();
+        let log = backend.table("log").unwrap();
+        // A put of version 7 with no put before it, as a record of a log whose rows before it are gone.
+        let put = watchful_revision::Put { key: b"d", value: b"1", create_revision: 2, version: 7, lease: 0 };
+        let (revision, mut record) = (Revision::start_of(5), Vec::new());
+        watchful_revision::encode_put(revision, &put, &mut record).unwrap();
+        let mut txn = backend.write().unwrap();
+        txn.append(log, &revision.to_bytes(), &record).unwrap();
+        txn.commit().unwrap();
+    }
+    let error = Mvcc::open(&dir, &store.settings).err().unwrap().to_string();
+    assert!(error.contains("of its key is missing"), "{error}");
+    let report = check(&dir).unwrap();
+    assert!(report.problems.iter().any(|problem| problem.contains("of its key is missing")), "{report:?}");
+    let (_dir, saved, report) = save(&store);
+    assert_eq!(report.doubtful, [b"a".to_vec(), b"b".to_vec(), b"c".to_vec(), b"d".to_vec()]);
+    assert_eq!((saved.compact_revision(), saved.current_revision()), (5, 5));
+}
+
 /// A leaf that was exchanged for an older page with rows of higher revisions was taken for what it said, and every good row
 /// of lower ones behind it was dropped: keys were gone, and the report told of other revisions, or named the wrong ones.
 #[test]
