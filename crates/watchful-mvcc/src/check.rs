@@ -13,7 +13,6 @@ use crate::format::{
     parse_lease_without_sum, parse_meta,
 };
 use crate::lives::{KeyMark, Life, Lives};
-use crate::salvage::{SalvageReport, savable};
 use crate::{MvccError, note};
 
 /// What a check found.
@@ -38,8 +37,6 @@ pub struct CheckReport {
     pub problems: Vec<String>,
     /// How many more things are wrong.
     pub problems_left_out: u64,
-    /// Where something is wrong: what can still be saved, or why nothing can.
-    pub savable: Option<Result<SalvageReport, String>>,
 }
 
 /// The most problems of records that are told one by one; those of pages have a bound of their own.
@@ -62,22 +59,17 @@ impl CheckReport {
 }
 
 /// Checks the store in the folder `dir`, or the one in a backup's file: its pages, each record's checksum and content,
-/// that above the compact revision no revision is missing, and no change in one or of a key. Where anything is wrong it
-/// also tells what can still be saved: see [`salvage`](crate::salvage).
+/// that above the compact revision no revision is missing, and no change in one or of a key. What can still be saved where
+/// anything is wrong, [`savable`](crate::savable) tells.
 ///
-/// The store must be closed. The check reads every page in use once, and once more where something is wrong. It takes about
-/// 50 bytes of memory a key.
+/// The store must be closed. The check reads every page in use once. It takes 50 to 100 bytes of memory a key, and half as much
+/// again while it makes room for more.
 ///
 /// # Errors
 ///
 /// `NotAStore` when there is no store to check, or what the system said. Everything else is in the report.
 pub fn check(dir: &Path) -> Result<CheckReport, MvccError> {
-    let data_file = data_file(dir);
-    let mut report = look(&data_file)?;
-    if !report.is_ok() {
-        report.savable = Some(savable(&data_file).map_err(|error| error.to_string()));
-    }
-    Ok(report)
+    look(&data_file(dir))
 }
 
 pub(crate) fn data_file(dir: &Path) -> PathBuf {
