@@ -316,7 +316,7 @@ fn a_damaged_number_of_a_commit_is_refused() {
     closed_store(dir.path());
     let good = fs::read(data_file(dir.path())).unwrap();
     let page_bytes = usize::try_from(check_file(&data_file(dir.path())).unwrap().page_bytes).unwrap();
-    for (page, bit) in (0..2).flat_map(|page| (0..63).filter(|bit| *bit != 1).map(move |bit| (page, bit))) {
+    for (page, bit) in (0..2).flat_map(|page| (0..64).filter(|bit| *bit != 1).map(move |bit| (page, bit))) {
         let mut bytes = good.clone();
         bytes[page * page_bytes + COMMIT + bit / 8] ^= 1 << (bit % 8);
         fs::write(data_file(dir.path()), bytes).unwrap();
