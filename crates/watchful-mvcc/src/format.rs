@@ -87,6 +87,17 @@ impl Tables {
     }
 }
 
+impl Tables {
+    pub(crate) fn are_empty(self, txn: &ReadTxn) -> Result<bool, MvccError> {
+        for table in [self.log, self.meta, self.lease, self.note] {
+            if !txn.is_empty(table)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
 /// What a store keeps about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Meta {
@@ -115,6 +126,14 @@ pub(crate) fn read_meta(txn: &ReadTxn, tables: Tables) -> Result<Meta, MvccError
         compact_scheduled: number(META_COMPACT_SCHEDULED)?,
         compact_finished: number(META_COMPACT_FINISHED)?,
     })
+}
+
+/// The compact revision of a store of format 1.
+pub(crate) fn compact_revision_without_sum(txn: &ReadTxn, tables: Tables) -> Result<Option<u64>, MvccError> {
+    let Some(row) = txn.get(tables.meta, META_COMPACT_SCHEDULED.as_bytes())? else { return Ok(None) };
+    let number = row.try_into().map(u64::from_be_bytes).ok();
+    let number = number.filter(|number| is_possible(META_COMPACT_SCHEDULED, *number));
+    number.map(Some).ok_or_else(|| damaged(META_COMPACT_SCHEDULED))
 }
 
 /// Writes what a new store keeps about itself.

@@ -42,13 +42,18 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
         mark::write(dir, mark)?;
     }
     if found != Found::Store {
+        if found == Found::WithoutSums {
+            // What is damaged stays as it is, so that the program that wrote it can still be asked.
+            let txn = backend.read()?;
+            scan_log(&txn, tables, format::compact_revision_without_sum(&txn, tables)?)?;
+        }
         make(&backend, tables, found).map_err(in_doubt)?;
     }
 
     let txn = backend.read()?;
     let mut meta = format::read_meta(&txn, tables)?;
     let leases = read_leases(&txn, tables)?;
-    let scanned = scan_log(&txn, tables, &meta)?;
+    let scanned = scan_log(&txn, tables, meta.compact_scheduled)?;
     drop(txn);
 
     failpoint!("mvcc::open::scanned");
@@ -142,7 +147,7 @@ fn look(dir: &Path, backend: &Backend, tables: Tables) -> Result<Found, MvccErro
         Some(FORMAT) => Ok(Found::Store),
         Some(FORMAT_WITHOUT_SUMS) => Ok(Found::WithoutSums),
         Some(found) => Err(MvccError::FormatVersion { found, supported: FORMAT }),
-        None if txn.is_empty(tables.log)? && txn.is_empty(tables.meta)? => Ok(Found::New),
+        None if tables.are_empty(&txn)? => Ok(Found::New),
         None => {
             let reason = "it does not say which format it has".to_owned();
             Err(MvccError::NotAStore { path: dir.to_owned(), reason })
@@ -186,8 +191,8 @@ fn read_leases(txn: &ReadTxn, tables: Tables) -> Result<Leases, MvccError> {
     Ok(leases)
 }
 
-fn scan_log(txn: &ReadTxn, tables: Tables, meta: &Meta) -> Result<Scanned, MvccError> {
-    let mut scan = LogScan::new(meta.compact_scheduled.unwrap_or(0), txn.len(tables.log)?);
+fn scan_log(txn: &ReadTxn, tables: Tables, compact_revision: Option<u64>) -> Result<Scanned, MvccError> {
+    let mut scan = LogScan::new(compact_revision.unwrap_or(0), txn.len(tables.log)?);
     let mut rows = Vec::with_capacity(TOGETHER);
     for row in txn.range(tables.log, ..)? {
         let (key, record) = row?;
