@@ -148,7 +148,7 @@ impl Plan {
         if let Some(misfit) = file.misfit() {
             plan.report.remarks.push(format!("{misfit}; so the newest changes may be missing"));
         }
-        if plan.finds.rows.is_empty() && !plan.report.is_whole() {
+        if plan.finds.rows.is_empty() && !plan.report.is_whole() && !plan.finds.has_only_facts() {
             return Err(MvccError::DamagedStore { what: "no change in it can be saved".to_owned() });
         }
         Ok(plan)
@@ -233,7 +233,7 @@ impl Plan {
             lost.insert(0, LostRevisions { first: 1, last: Some(current) });
             self.report
                 .remarks
-                .push("changes are missing, and nobody can tell of which revisions".to_owned());
+                .push("the number of changes is not the one that it should be, and nobody can tell of which revisions any are missing".to_owned());
         }
         (self.report.lost, self.report.lost_left_out) = bounded(merged(lost), TOLD_MAX);
         self.report.compact_revision = compact;

@@ -317,11 +317,20 @@ impl Finds {
             let next = rows.get(index).copied();
             let is_before = |row: &Row| next.is_none_or(|next: Row| row.revision < next.revision);
             let gap = gaps.remove(&index);
-            let is_wide = gap.as_ref().is_some_and(|gap| gap.is_wide);
-            self.gaps.extend(gap.map(|gap| (self.rows.len(), gap)));
+            let (start, is_wide) = (self.rows.len(), gap.as_ref().is_some_and(|gap| gap.is_wide));
+            let mut damaged = Vec::new();
+            self.gaps.extend(gap.map(|mut gap| {
+                damaged = std::mem::take(&mut gap.damaged);
+                (start, gap)
+            }));
             while let Some(row) = loose.next_if(is_before) {
                 self.rows.push(row);
                 self.gap().is_wide |= is_wide;
+            }
+            // Each has its place among the rows that were between.
+            for revision in damaged {
+                let at = start + self.rows[start..].partition_point(|row| row.revision < revision);
+                self.gaps.entry(at).or_default().damaged.push(revision);
             }
             self.rows.extend(next);
         }
@@ -380,6 +389,11 @@ impl Finds {
         revision.main <= compact_revision
             || last.is_some_and(|last| revision == last.next())
             || revision == Revision::start_of(next)
+    }
+
+    /// Whether the log never had a row, or has none any more, and there are leases or notes.
+    pub(super) fn has_only_facts(&self) -> bool {
+        self.log_entries == Some(0) && !(self.leases.is_empty() && self.note.rows.is_empty())
     }
 
     /// The format, where it is none that this program knows.

@@ -98,6 +98,20 @@ fn damage_in_what_a_store_keeps_about_itself_is_told() {
     }
 }
 
+/// Of a store of users and leases alone, in which no key was put yet, nothing was saved when its epoch was damaged.
+#[test]
+fn a_store_without_changes_is_saved_for_its_notes_and_leases() {
+    let mut store = Store::new();
+    store.run("grant 7 60");
+    let mut group = store.begin_group().unwrap();
+    group.txn(|txn| txn.set_note(b"user/a", b"secret")).unwrap();
+    group.commit().unwrap();
+    damage(&mut store, |bytes| flip(bytes, b"epoch", 12));
+    let (_dir, saved, report) = save(&store);
+    assert!(!report.is_whole(), "{report:?}");
+    assert_eq!((report.leases, report.notes, saved.leases().len()), (1, 1, 1));
+}
+
 /// The same in a lease: it lived for another time than it was granted for.
 #[test]
 fn damage_in_a_lease_is_told() {
