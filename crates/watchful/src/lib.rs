@@ -116,7 +116,7 @@ mod sync;
 mod loom_models;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use copies::{CheckReport, LostRevisions, SalvageReport, check, restore, salvage};
+pub use copies::{CheckReport, LostRevisions, SalvageReport, check, restore, salvage, savable};
 pub use distribution::Distribution;
 pub use error::{Error, Other};
 pub use export::Export;

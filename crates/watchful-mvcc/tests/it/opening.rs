@@ -96,6 +96,49 @@ fn something_else_in_a_stores_place_is_refused() {
     assert!(matches!(Mvcc::open(dir.path(), &settings()), Err(MvccError::NotAStore { .. })));
 }
 
+/// A folder with leases and notes that does not say which format it has was taken for a store that is yet to be made, and written
+/// to.
+#[test]
+fn what_has_leases_or_notes_is_no_new_store() {
+    for table in ["lease", "note"] {
+        let dir = tempfile::tempdir().unwrap();
+        {
+            let tables = ["log", "meta", "lease", "note"];
+            let backend = Backend::open(dir.path(), &BackendSettings::default(), &tables).unwrap();
+            let mut txn = backend.write().unwrap();
+            txn.put(backend.table(table).unwrap(), b"a", b"b").unwrap();
+            txn.commit().unwrap();
+        }
+        assert!(matches!(Mvcc::open(dir.path(), &settings()), Err(MvccError::NotAStore { .. })), "{table}");
+    }
+}
+
+/// A store of the first format with a damaged record was made one of this format, and refused only then: the program that wrote it
+/// could not be asked about it any more.
+#[test]
+fn a_damaged_store_of_the_first_format_is_left_as_it_is() {
+    let mut store = Store::new();
+    store.run("put a 1\nput b 1");
+    store.close();
+    let tables = ["log", "meta", "lease", "note"];
+    {
+        let backend = Backend::open(store.path(), &BackendSettings::default(), &tables).unwrap();
+        let (log, meta) = (backend.table("log").unwrap(), backend.table("meta").unwrap());
+        let mut txn = backend.write().unwrap();
+        txn.put(meta, b"format", &1_u32.to_be_bytes()).unwrap();
+        txn.put(meta, b"store_id", &[7; 16]).unwrap();
+        txn.put(meta, b"epoch", &1_u64.to_be_bytes()).unwrap();
+        let row = watchful_revision::Revision::start_of(2).to_bytes();
+        txn.put(log, &row, b"not a record").unwrap();
+        txn.commit().unwrap();
+    }
+    assert!(matches!(Mvcc::open(store.path(), &store.settings), Err(MvccError::Damaged { .. })));
+    let backend = Backend::open(store.path(), &BackendSettings::default(), &tables).unwrap();
+    let format = backend.read().unwrap();
+    let format = format.get(backend.table("meta").unwrap(), b"format").unwrap();
+    assert_eq!(format, Some(&1_u32.to_be_bytes()[..]));
+}
+
 /// A row that is gone from the middle of the log is found at open, and by the check, since no revision may be missing.
 #[test]
 fn a_lost_row_is_found() {
