@@ -33,7 +33,7 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
     let (found, left) = (look(dir, &backend, tables)?, mark::read(dir)?);
     let was_open = left.as_ref().is_some_and(|left| left.is_open);
     if found == Found::New || was_open {
-        backend.settle()?;
+        doubt_if_failed(dir, backend.settle().map_err(Into::into))?;
     }
     let epoch_raised = left.as_ref().is_some_and(|left| left.may_have_lost(&now));
     let before = mark_before_writing(found, was_open, epoch_raised, &now);
@@ -53,7 +53,7 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
     failpoint!("mvcc::open::scanned");
     meta.epoch = meta.epoch.saturating_add(u64::from(epoch_raised));
     if was_open {
-        write_epoch(&backend, tables, meta.epoch)?;
+        doubt_if_failed(dir, write_epoch(&backend, tables, meta.epoch))?;
     }
     if before.as_ref() != Some(&now) {
         mark::write(dir, &now)?;
@@ -93,6 +93,18 @@ pub(crate) fn doubt(inner: &Inner) {
         // On a disk that fails, this may fail as well; the failure that led here is the one to tell.
         let _ = mark::write(&inner.dir, &mark);
     }
+}
+
+/// The same where what a process before this one has left could not be forced to the disk: the system may drop it, and no
+/// later sync would tell.
+fn doubt_if_failed(dir: &Path, forced: Result<(), MvccError>) -> Result<(), MvccError> {
+    if forced.is_err()
+        && let Ok(Some(left)) = mark::read(dir)
+        && left.is_open
+    {
+        let _ = mark::write(dir, &Mark { boot_id: String::new(), ..left });
+    }
+    forced
 }
 
 /// Forces everything that was committed to the disk.
