@@ -9,8 +9,8 @@ use watchful_revision::{RecordRef, Revision};
 use crate::error::Opaque;
 use crate::format::{
     FORMAT, FORMAT_WITHOUT_SUMS, META_COMPACT_FINISHED, META_COMPACT_SCHEDULED, META_EPOCH, META_FORMAT,
-    META_STORE_ID, TABLE_LEASE, TABLE_LOG, TABLE_META, TABLE_NOTE, TABLES, is_possible, parse_lease,
-    parse_lease_without_sum, parse_meta,
+    META_STORE_ID, TABLE_LEASE, TABLE_LOG, TABLE_META, TABLE_NOTE, TABLES, is_before_first_write,
+    is_possible, parse_lease, parse_lease_without_sum, parse_meta,
 };
 use crate::lives::{KeyMark, Life, Lives};
 use crate::{MvccError, note};
@@ -89,6 +89,7 @@ pub(crate) fn look(data_file: &Path) -> Result<CheckReport, MvccError> {
     })
     .map_err(check_error)?;
     check.tables(pages.tables.iter().map(|table| table.name.as_str()));
+    check.commit = pages.commit;
     let mut report = check.finish();
     (report.pages, report.used_pages) = (pages.pages, pages.used_pages);
     report.problems_left_out += pages.problems_left_out;
@@ -116,6 +117,8 @@ struct Check {
     format: Option<u32>,
     has_store_id: bool,
     has_epoch: bool,
+    /// The newest commit.
+    commit: u64,
     /// How many values of leases and of `meta` have their sums, and how many have none.
     with_sum: u64,
     without_sum: u64,
@@ -222,7 +225,8 @@ impl Check {
     fn is_unmade(&self) -> bool {
         let rows = self.report.rows + self.report.leases + self.report.notes;
         let is_known = self.has_store_id || self.has_epoch || self.format.is_some();
-        !is_known && rows == 0 && self.with_sum == 0 && self.without_sum == 0
+        let is_empty = !is_known && rows == 0 && self.with_sum == 0 && self.without_sum == 0;
+        is_empty && is_before_first_write(self.commit)
     }
 
     fn finish(mut self) -> CheckReport {

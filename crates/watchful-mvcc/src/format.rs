@@ -46,6 +46,13 @@ const SUM_LEN: usize = 4;
 /// The tables of a store.
 pub(crate) const TABLES: [&str; 4] = [TABLE_LOG, TABLE_META, TABLE_LEASE, TABLE_NOTE];
 
+/// Whether a store whose newest commit is this one was never written to but for its making: a commit for each table, and one for
+/// what a store keeps about itself, which a power failure may have left without its pages. With a later one, tables that are
+/// empty are damage: they are pages of an earlier moment.
+pub(crate) fn is_before_first_write(commit: u64) -> bool {
+    commit <= TABLES.len() as u64 + 1
+}
+
 pub(crate) const TABLE_LOG: &str = "log";
 pub(crate) const TABLE_META: &str = "meta";
 pub(crate) const TABLE_LEASE: &str = "lease";

@@ -147,7 +147,14 @@ fn look(dir: &Path, backend: &Backend, tables: Tables) -> Result<Found, MvccErro
         Some(FORMAT) => Ok(Found::Store),
         Some(FORMAT_WITHOUT_SUMS) => Ok(Found::WithoutSums),
         Some(found) => Err(MvccError::FormatVersion { found, supported: FORMAT }),
-        None if tables.are_empty(&txn)? => Ok(Found::New),
+        None if tables.are_empty(&txn)? => {
+            if format::is_before_first_write(backend.stats().commits) {
+                Ok(Found::New)
+            } else {
+                let what = "its tables are empty, though it was written to".to_owned();
+                Err(MvccError::DamagedStore { what })
+            }
+        }
         None => {
             let reason = "it does not say which format it has".to_owned();
             Err(MvccError::NotAStore { path: dir.to_owned(), reason })

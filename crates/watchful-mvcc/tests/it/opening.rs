@@ -48,6 +48,27 @@ fn a_store_whose_making_was_broken_off_is_sound() {
     assert_eq!(store.current_revision(), 1);
 }
 
+/// After a power failure with `Unsynced`, the page that lists the tables was an old one, of the moment in which they were empty.
+/// The store was taken for one that is yet to be made: it was opened without a word, empty and with another id, and written to,
+/// where everything that was synced before could have been saved.
+#[test]
+fn a_store_that_was_written_to_and_is_empty_is_not_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("store");
+    let backend =
+        Backend::open(&folder, &BackendSettings::default(), &["log", "meta", "lease", "note"]).unwrap();
+    for _ in 0..2 {
+        let mut write = backend.write().unwrap();
+        write.put(backend.table("meta").unwrap(), b"a", b"1").unwrap();
+        write.delete(backend.table("meta").unwrap(), b"a").unwrap();
+        write.commit().unwrap();
+    }
+    drop(backend);
+    let error = Mvcc::open(&folder, &settings()).err().unwrap();
+    assert!(matches!(error, MvccError::DamagedStore { .. }), "{error}");
+    assert!(!watchful_mvcc::check(&folder).unwrap().is_ok());
+}
+
 #[test]
 fn a_store_is_opened_by_one_at_a_time() {
     let store = Store::new();
