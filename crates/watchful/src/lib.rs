@@ -112,7 +112,7 @@ mod promise;
 
 mod sync;
 
-#[cfg(all(test, loom))]
+#[cfg(test)]
 mod loom_models;
 
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -41,7 +41,7 @@ fn arb_steps<R: Strategy<Value = KeyRange> + Clone + 'static>(
         3 => any::<usize>().prop_map(Step::RemoveOne),
         3 => key.prop_map(Step::Stab),
     ];
-    vec(step, 1..200)
+    vec(step, 1..if cfg!(miri) { 20 } else { 200 })
 }
 
 proptest! {
