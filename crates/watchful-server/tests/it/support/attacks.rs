@@ -30,6 +30,9 @@ pub(crate) struct Attack {
     pub(crate) run: fn(&Target, &mut SplitMix64) -> Done,
 }
 
+/// The attack that the server lets have the most memory.
+pub(crate) const UNREAD: &str = "answers that nobody reads";
+
 /// How often an attack did what it does.
 pub(crate) type Done = u64;
 
@@ -45,7 +48,7 @@ pub(crate) const ALL: &[Attack] = &[
     Attack { name: "settings and pings without an end", run: settings_and_pings },
     Attack { name: "frames that make no sense", run: bad_frames },
     Attack { name: "calls that are never ended", run: open_calls },
-    Attack { name: "answers that nobody reads", run: unread_answers },
+    Attack { name: UNREAD, run: unread_answers },
     Attack { name: "watches, and no end of them", run: watches },
     Attack { name: "messages that are no messages", run: malformed },
     Attack { name: "messages larger than may be", run: giant },
@@ -448,8 +451,7 @@ fn unread_answers(target: &Target, _: &mut SplitMix64) -> Done {
         http2.flush()?;
         Ok(http2)
     };
-    // A hundredth of the crowd is enough, and asks for more than a gigabyte.
-    let few = Target { many: target.many.div_ceil(100), ..target.clone() };
+    let few = Target { many: deaf_connections(target), ..target.clone() };
     crowd(&few, make, |http2| {
         for _ in 0..20 {
             http2.ask(RANGE, target.token.as_deref(), &own_keys());
@@ -459,6 +461,11 @@ fn unread_answers(target: &Target, _: &mut SplitMix64) -> Done {
         http2.out.clear();
         Ok(())
     })
+}
+
+/// How many ask and do not read. A hundredth of the crowd is enough, and asks for more than a gigabyte.
+pub(crate) fn deaf_connections(target: &Target) -> usize {
+    target.many.div_ceil(100)
 }
 
 fn put_large(http2: &mut Http2, target: &Target, at: usize) -> io::Result<()> {
