@@ -11,6 +11,12 @@ impl Tally {
     pub(crate) fn add(&mut self, what: &'static str, count: u64) {
         *self.0.entry(what).or_default() += count;
     }
+
+    /// Of what is not counted but measured, the most.
+    pub(crate) fn raise(&mut self, what: &'static str, measured: u64) {
+        let most = self.0.entry(what).or_default();
+        *most = measured.max(*most);
+    }
 }
 
 impl fmt::Display for Tally {

@@ -38,6 +38,13 @@ pub struct Attack {
     pub run: fn(&Target, &mut SplitMix64) -> Done,
 }
 
+/// The attacks that the server lets have much memory, by what it promises for each connection.
+pub const UNREAD: &str = "answers that nobody reads";
+/// Another.
+pub const ASKED_AFTERWARDS: &str = "calls begun first and asked afterwards";
+/// And another.
+pub const UNENDED: &str = "messages that are never ended";
+
 /// How often an attack did what it does.
 pub type Done = u64;
 
@@ -54,9 +61,9 @@ pub const ALL: &[Attack] = &[
     Attack { name: "settings and pings without an end", run: settings_and_pings },
     Attack { name: "frames that make no sense", run: bad_frames },
     Attack { name: "calls that are never ended", run: open_calls },
-    Attack { name: "messages that are never ended", run: unended_messages },
-    Attack { name: "answers that nobody reads", run: unread_answers },
-    Attack { name: "calls begun first and asked afterwards", run: asked_afterwards },
+    Attack { name: UNENDED, run: unended_messages },
+    Attack { name: UNREAD, run: unread_answers },
+    Attack { name: ASKED_AFTERWARDS, run: asked_afterwards },
     Attack { name: "watches, and no end of them", run: watches },
     Attack { name: "messages that are no messages", run: malformed },
     Attack { name: "messages larger than may be", run: giant },
@@ -322,8 +329,7 @@ fn unread_answers(target: &Target, _: &mut SplitMix64) -> Done {
         http2.flush()?;
         Ok(http2)
     };
-    // A hundredth of the crowd is enough, and asks for more than a gigabyte.
-    let few = Target { many: target.many.div_ceil(100), ..target.clone() };
+    let few = Target { many: deaf_connections(target), ..target.clone() };
     crowd(&few, make, |http2| {
         for _ in 0..20 {
             http2.ask(RANGE, target.token.as_deref(), &own_keys());
@@ -333,6 +339,12 @@ fn unread_answers(target: &Target, _: &mut SplitMix64) -> Done {
         http2.out.clear();
         Ok(())
     })
+}
+
+/// How many ask and do not read. A hundredth of the crowd is enough, and asks for more than a gigabyte.
+#[must_use]
+pub fn deaf_connections(target: &Target) -> usize {
+    target.many.div_ceil(100)
 }
 
 fn put_large(http2: &mut Http2, target: &Target, at: usize) -> io::Result<()> {
