@@ -113,7 +113,7 @@ fn compare(compare: &Compare) -> pb::Compare {
 }
 
 /// A range as etcd has it: a key, and where it ends.
-fn bounds(range: &KeyRange) -> (Vec<u8>, Vec<u8>) {
+pub(super) fn bounds(range: &KeyRange) -> (Vec<u8>, Vec<u8>) {
     let start = if range.start().is_empty() { vec![0] } else { range.start().to_vec() };
     if KeyRange::key(range.start()) == *range {
         return (start, Vec::new());
