@@ -1,14 +1,18 @@
 //! The named places of the product (`failpoint!` in its source), one after the other and together: it is delayed there, fails
 //! there, panics there, and is killed there.
 
-use std::panic;
-use std::sync::{Once, mpsc};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 
+use watchful::{Error, Store};
 use watchful_harness::child::{Place, Program};
 use watchful_harness::kill::{self, Moment};
+use watchful_harness::linear::{self, Size};
 use watchful_harness::threads::{self, Faults};
-use watchful_harness::{PATIENCE, linear};
+use watchful_harness::{PATIENCE, eventually, rows_at, settings};
 use watchful_testkit::SplitMix64;
 
 use crate::trials::{Outcome, Round};
@@ -52,10 +56,11 @@ pub(crate) fn round(round: &mut Round<'_>) -> Outcome {
             "this program was built without failpoints: `cargo xtask stress` builds it with them".into()
         );
     }
-    match round.rng.below(4) {
+    match round.seed % 5 {
         0 => delays(round),
         1 => errors(round),
         2 => panics(round),
+        3 => panic_in_a_compaction(round),
         _ => kills(round),
     }
 }
@@ -100,42 +105,88 @@ fn errors(round: &mut Round<'_>) -> Outcome {
     Ok(())
 }
 
+/// How many planted panics have come.
+static PANICS: AtomicU64 = AtomicU64::new(0);
+
 /// Nobody waits for ever for a store whose own code has panicked, and nothing of what was acknowledged is lost.
 fn panics(round: &mut Round<'_>) -> Outcome {
-    const PANICS: [&str; 9] = [
+    const PLACES: [&str; 8] = [
         "mvcc::commit",
         "mvcc::committed",
         "mvcc::indexed",
         "mvcc::visible",
-        "mvcc::compaction::forget",
         "store::publish",
         "store::acknowledge",
         "store::drive",
         "store::read",
     ];
-    quiet();
+    count_panics();
     let scenario = fail::FailScenario::setup();
-    let place = *round.rng.pick(&PANICS);
-    fail::cfg(place, &format!("{}*off->1*panic->off", round.rng.below(300)))?;
-    let (folder, seed, size) = (round.dir.to_owned(), round.rng.next_u64(), super::linear::size(round));
-    let (done, end) = mpsc::channel();
-    thread::spawn(move || done.send(linear::run(&folder, seed, size)));
-    let book = end
-        .recv_timeout(PATIENCE)
-        .map_err(|_| format!("somebody waits for ever after a panic at {place}"))?;
+    let (place, size) = (*round.rng.pick(&PLACES), super::linear::size(round));
+    // Sooner or later, and rarely too late: a commit holds a call of each client at most, and is read now and then.
+    let times = if place == "store::read" { 3 } else { size.calls / 4 };
+    fail::cfg(place, &format!("{}*off->1*panic->off", round.rng.below(times)))?;
+    let (folder, seed, before) = (round.dir.to_owned(), round.rng.next_u64(), PANICS.load(Ordering::SeqCst));
+    let book = in_time(place, move || linear::run(&folder, seed, size, &PANICS))?;
     scenario.teardown();
-    round.tally.add("rounds with a panic", 1);
+    match PANICS.load(Ordering::SeqCst) - before {
+        0 => round.tally.add(format!("rounds in which no panic came to {place}"), 1),
+        _ => round.tally.add("rounds with a panic", 1),
+    }
     super::linear::count(round.tally, linear::check(round.dir, book));
     Ok(())
 }
 
-/// Panics that are wanted need not be told.
-fn quiet() {
+/// The same, where only a compaction comes by: what is kept is whole, and what was begun is brought to its end.
+fn panic_in_a_compaction(round: &mut Round<'_>) -> Outcome {
+    const PLACE: &str = "mvcc::compaction::forget";
+    // Each of five keys is there, or was deleted last of all.
+    const LEFT_MAX: u64 = 10;
+    count_panics();
+    let (size, seed) = (super::linear::size(round), round.rng.next_u64());
+    let book = linear::run(round.dir, seed, Size { lives: 1, ..size }, &PANICS);
+    super::linear::count(round.tally, linear::check(round.dir, book));
+    let scenario = fail::FailScenario::setup();
+    fail::cfg(PLACE, "1*panic->off")?;
+    let (folder, before) = (round.dir.to_owned(), PANICS.load(Ordering::SeqCst));
+    let (current, rows) = in_time(PLACE, move || {
+        let store = Store::open(&folder, settings()).expect("nothing is wrong with it");
+        let current = store.current_revision();
+        let rows = rows_at(&store, current);
+        // It may be answered before the panic or after it, and it may lead the group that the panic comes to.
+        let _ = catch_unwind(AssertUnwindSafe(|| store.compact(current).wait()));
+        eventually("a panic in the compaction", || (PANICS.load(Ordering::SeqCst) > before).then_some(()));
+        let refused = store.put("key/0", "after it").wait();
+        assert!(matches!(refused, Err(Error::Closed)), "after a panic somebody writes: {refused:?}");
+        (current, rows)
+    })?;
+    scenario.teardown();
+    round.tally.add("rounds with a panic in a compaction", 1);
+    let store = Store::open(round.dir, settings())?;
+    assert_eq!((rows_at(&store, current), store.compact_revision()), (rows, current));
+    eventually("the compaction to end", || (store.stats().mvcc.versions <= LEFT_MAX).then_some(()));
+    Ok(())
+}
+
+/// Does it on a thread of its own, which may wait for ever.
+fn in_time<T: Send + 'static>(place: &str, work: impl FnOnce() -> T + Send + 'static) -> Outcome<T> {
+    let (done, end) = mpsc::channel();
+    thread::spawn(move || done.send(work()));
+    end.recv_timeout(2 * PATIENCE).map_err(|error| match error {
+        RecvTimeoutError::Timeout => format!("somebody waits for ever after a panic at {place}").into(),
+        RecvTimeoutError::Disconnected => format!("what is told above, after a panic at {place}").into(),
+    })
+}
+
+/// Panics that are wanted are counted, and need not be told.
+fn count_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let usual = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if !info.payload_as_str().is_some_and(|text| text.starts_with("failpoint ")) {
+            if info.payload_as_str().is_some_and(|text| text.starts_with("failpoint ")) {
+                PANICS.fetch_add(1, Ordering::SeqCst);
+            } else {
                 usual(info);
             }
         }));

@@ -86,9 +86,22 @@ fn take(trial: &Trial, first_seed: u64, until: Until) -> bool {
         }
     };
     println!("{}: {rounds} rounds in {:.1} s: {tally}", trial.name, begun.elapsed().as_secs_f64());
-    let Some((seed, failure)) = failure else { return true };
+    let Some((seed, failure)) = failure else { return has_tried_all(trial, first_seed, rounds, &tally) };
     println!("{}: FAILED: {failure}", trial.name);
     println!("to try again: cargo xtask stress {} --seed {seed} --rounds 1", trial.name);
+    false
+}
+
+/// After so many rounds a trial has done everything that it is for. One that has not tries something else than it says.
+const ROUNDS_ENOUGH: u64 = 10;
+
+fn has_tried_all(trial: &Trial, first_seed: u64, rounds: u64, tally: &Tally) -> bool {
+    let never = tally.never(trial.counted);
+    if rounds < ROUNDS_ENOUGH || never.is_empty() {
+        return true;
+    }
+    println!("{}: FAILED: in {rounds} rounds there were no {}", trial.name, never.join(", no "));
+    println!("to try again: cargo xtask stress {} --seed {first_seed} --rounds {rounds}", trial.name);
     false
 }
 
@@ -113,7 +126,7 @@ fn round(trial: &Trial, seed: u64, tally: &mut Tally) -> Result<(), String> {
     let _watched = watch_over(trial, seed);
     let dir = tempfile::tempdir().map_err(|error| format!("no folder to work in: {error}"))?;
     let result = catch_unwind(AssertUnwindSafe(|| -> Outcome {
-        (trial.round)(&mut Round { rng: SplitMix64::new(seed), dir: dir.path(), tally })
+        (trial.round)(&mut Round { seed, rng: SplitMix64::new(seed), dir: dir.path(), tally })
     }));
     let failure = match result {
         Ok(Ok(())) => return Ok(()),

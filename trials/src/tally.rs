@@ -1,15 +1,21 @@
 //! What a trial has done, in numbers: kills, images, events.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// Counts by what was counted.
 #[derive(Debug, Default)]
-pub(crate) struct Tally(BTreeMap<&'static str, u64>);
+pub(crate) struct Tally(BTreeMap<Cow<'static, str>, u64>);
 
 impl Tally {
-    pub(crate) fn add(&mut self, what: &'static str, count: u64) {
-        *self.0.entry(what).or_default() += count;
+    pub(crate) fn add(&mut self, what: impl Into<Cow<'static, str>>, count: u64) {
+        *self.0.entry(what.into()).or_default() += count;
+    }
+
+    /// Of these, what was never done.
+    pub(crate) fn never(&self, wanted: &[&'static str]) -> Vec<&'static str> {
+        wanted.iter().copied().filter(|what| self.0.get(*what).is_none_or(|count| *count == 0)).collect()
     }
 
     /// Of what is not counted but measured, the most.
@@ -25,5 +31,19 @@ impl fmt::Display for Tally {
             write!(f, "{}{count} {what}", if at > 0 { ", " } else { "" })?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rounds of panics in which no panic came were told as rounds with one, and nobody looked whether any did.
+    #[test]
+    fn what_was_never_done_is_told() {
+        let mut tally = Tally::default();
+        tally.add("kills", 3);
+        tally.add("panics", 0);
+        assert_eq!(tally.never(&["kills", "panics", "errors"]), ["panics", "errors"]);
     }
 }

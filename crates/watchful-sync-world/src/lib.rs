@@ -32,6 +32,6 @@ mod reader;
 mod schedule;
 
 pub use reader::OutRead;
-pub use receiver::{Receiver, Watched};
+pub use receiver::{Large, Receiver, Watched};
 pub use schedule::{Fate, Schedule, Start, Step};
 pub use world::{CHUNK_BYTES_MAX, World, pick, small_settings};

@@ -22,6 +22,7 @@ struct Begun {
     rows: Vec<(ModelEvent, bool)>,
     at: usize,
     chunk: HistoryChunk,
+    first_row: Option<Revision>,
     failure: Option<HistoryFailure>,
     done: bool,
 }
@@ -42,6 +43,11 @@ impl OutRead {
             }
             begun.look_at_next(request, damaged);
         }
+    }
+
+    /// The first row that anybody wanted, as far as it has gone.
+    pub fn first_row(&self) -> Option<Revision> {
+        self.begun.as_ref()?.first_row
     }
 
     /// Looks at all the rest, and answers.
@@ -68,7 +74,8 @@ impl Begun {
         let failure = (request.from.main < compact_revision)
             .then_some(HistoryFailure::Compacted { scan: request.scan, compact_revision });
         let done = failure.is_some();
-        Self { compact_revision, rows: rows.into_iter().zip(marks).collect(), at: 0, chunk, failure, done }
+        let rows = rows.into_iter().zip(marks).collect();
+        Self { compact_revision, rows, at: 0, chunk, first_row: None, failure, done }
     }
 
     fn look_at_next(&mut self, request: &ReadRequest, damaged: Option<u64>) {
@@ -98,6 +105,7 @@ impl Begun {
         let event = row.to_event(matches.wants_prev() && kept);
         let charge_bytes = event.charge_bytes() * matches.len();
         if self.chunk.is_empty() || self.chunk.charge_bytes() + charge_bytes <= request.bytes_max {
+            self.first_row.get_or_insert(row.revision);
             return self.chunk.push(event, *superseded, &matches);
         }
         if main > request.from.main {

@@ -188,7 +188,7 @@ fn take(world: &mut World, step: Step) {
         }
         Step::Answer { read } if !world.reads.is_empty() => world.answer_at(read % world.reads.len()),
         Step::ReadSome { .. } | Step::Answer { .. } | Step::Turn => {}
-        Step::Tick => world.engine.progress_tick(),
+        Step::Tick => world.tick(),
         Step::Damage { back } => {
             world.damaged = Some(world.model.current_revision().saturating_sub(back).max(2));
         }
@@ -223,7 +223,7 @@ fn take_on(world: &mut World, stream: StreamId, step: Step) {
             spec.start_revision = resolve(world, start);
             world.watch_quietly(stream, id, spec);
         }
-        Step::Cancel { id, .. } => world.engine.cancel(stream, id),
+        Step::Cancel { id, .. } => world.cancel_quietly(stream, id),
         Step::Receive { items, .. } => world.receive(stream, items),
         Step::Report { .. } => world.report(stream),
         Step::AskProgress { ahead, .. } => {

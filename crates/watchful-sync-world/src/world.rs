@@ -10,19 +10,19 @@
 //! - The engine is told only what a facade would tell it: room is reported when the engine waits for it, or when the
 //!   test says so.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use watchful_revision::KeyRange;
 use watchful_sync::{
-    Engine, EngineSettings, Gauges, HistoryChunk, HistoryFailure, Published, ReadRequest, ScanId, Standings,
+    Engine, EngineSettings, Gauges, HistoryFailure, Item, Published, ReadRequest, ScanId, Standings,
     StreamId, WatchId, WatchSpec, WatcherStanding, WatcherStatus, Work,
 };
 use watchful_testkit::checkers::{self, BudgetSample};
 use watchful_testkit::{Filters, Model, Observation, Op};
 
 use crate::reader::OutRead;
-use crate::receiver::{Receiver, Watched};
+use crate::receiver::{Due, Large, Receiver, Watched};
 
 /// A chunk of two or three small events.
 pub const CHUNK_BYTES_MAX: usize = 400;
@@ -61,8 +61,11 @@ pub struct World {
     /// Revisions that the writer has published and the engine has not heard of.
     queue: VecDeque<u64>,
     compacted_untold: bool,
+    /// Those who had everything when it was last time for progress.
+    synced_at_tick: Vec<(StreamId, WatchId)>,
     next_of: HashMap<(StreamId, WatchId), u64>,
     head_read_from: (u64, u32),
+    large: Large,
 }
 
 impl Default for World {
@@ -82,7 +85,6 @@ impl World {
         Self {
             engine: Engine::new(settings.clone(), 1, 0),
             model: Model::new(),
-            settings,
             receivers: Vec::new(),
             reads: Vec::new(),
             asked: Vec::new(),
@@ -90,8 +92,11 @@ impl World {
             damaged: None,
             queue: VecDeque::new(),
             compacted_untold: false,
+            synced_at_tick: Vec::new(),
             next_of: HashMap::new(),
             head_read_from: (0, 0),
+            large: Large { rows: HashSet::new(), chunk_bytes_max: settings.chunk_bytes_max },
+            settings,
         }
     }
 
@@ -206,14 +211,23 @@ impl World {
         self.receiver(stream).ask(id, &spec);
         if self.engine.status(stream, id).is_none() {
             self.next_of.remove(&(stream, id));
+            self.synced_at_tick.retain(|one| *one != (stream, id));
         }
         self.engine.watch(stream, id, spec);
     }
 
     /// Cancels a watch.
     pub fn cancel(&mut self, stream: StreamId, id: WatchId) {
-        self.engine.cancel(stream, id);
+        self.cancel_quietly(stream, id);
         self.turn();
+    }
+
+    /// As [`World::cancel`], without a turn of the engine.
+    pub fn cancel_quietly(&mut self, stream: StreamId, id: WatchId) {
+        if self.engine.status(stream, id).is_some() {
+            self.receiver(stream).due.push((id, Due::Cancelled));
+        }
+        self.engine.cancel(stream, id);
     }
 
     /// Asks for progress of at least this revision.
@@ -229,6 +243,27 @@ impl World {
             receiver.progress_asked = receiver.progress_asked.max(Some(revision_min));
         }
         self.engine.ask_progress(stream, revision_min);
+    }
+
+    /// It is time for progress to be told to those who asked for it and are quiet.
+    pub fn tick(&mut self) {
+        let is_synced = |watch: &WatcherStatus| watch.standing == WatcherStanding::Synced;
+        let synced: Vec<_> = self.engine.watchers().filter(is_synced).collect();
+        let names = synced.iter().map(|watch| (watch.stream, watch.watch)).collect();
+        let before = std::mem::replace(&mut self.synced_at_tick, names);
+        let (head, reserved_bytes) = (self.engine.head(), self.engine.gauges().reserved_bytes);
+        for stream in self.attached() {
+            let of_it: Vec<_> = synced.iter().filter(|watch| watch.stream == stream).collect();
+            let quiet: Vec<_> =
+                of_it.iter().map(|w| w.watch).filter(|id| before.contains(&(stream, *id))).collect();
+            // What is kept free may all be kept on this stream, and each watch may be told by an item of its own.
+            let queued_bytes = of_it.first().map_or(0, |watch| watch.queued_bytes);
+            let bytes = queued_bytes + reserved_bytes + of_it.len() * Item::CONTROL_BYTES;
+            let receiver = self.receiver(stream);
+            let has_room = bytes <= receiver.outbox_bytes_max;
+            receiver.tick(&quiet, head, has_room);
+        }
+        self.engine.progress_tick();
     }
 
     /// Takes everything out of the outbox, tells the engine, and answers what it was.
@@ -301,24 +336,31 @@ impl World {
 
     /// Answers the read at this place among those that are out, without a turn of the engine.
     pub fn answer_at(&mut self, at: usize) {
-        let read = self.reads.remove(at);
+        let mut read = self.reads.remove(at);
+        read.go_on(usize::MAX, &self.model, self.damaged);
+        let first_row = read.first_row();
         let answer = read.finish(&self.model, self.damaged);
-        let spared = match (&answer, self.damaged) {
+        let (may_end, spared): (Vec<_>, Vec<_>) = match (&answer, self.damaged) {
             (Err(HistoryFailure::Unreadable { .. }), Some(damaged)) => {
-                self.engine.watchers().filter(|watch| watch.next_revision > damaged).collect()
+                self.engine.watchers().partition(|watch| watch.next_revision <= damaged)
             }
-            _ => Vec::new(),
+            (_, _) => (Vec::new(), Vec::new()),
         };
-        let one_large_row = |chunk: &&HistoryChunk| {
+        if let Ok(chunk) = &answer {
             assert!(chunk.len() == 1 || chunk.charge_bytes() <= self.settings.chunk_bytes_max);
-            chunk.charge_bytes() > self.settings.chunk_bytes_max
-        };
-        let excess_bytes = answer.as_ref().ok().filter(one_large_row).map_or(0, HistoryChunk::charge_bytes);
-        self.receivers.iter_mut().for_each(|to| to.excess_bytes += excess_bytes);
+            if chunk.charge_bytes() > self.settings.chunk_bytes_max {
+                self.large.rows.extend(first_row);
+            }
+        }
         self.engine.history(answer);
         for watch in spared {
             let still = self.engine.status(watch.stream, watch.watch).is_some();
             assert!(still, "{watch:?} is past the damage, and is ended for it");
+        }
+        for watch in may_end {
+            if self.engine.status(watch.stream, watch.watch).is_none() {
+                self.receiver(watch.stream).due.push((watch.watch, Due::Unreadable));
+            }
         }
     }
 
@@ -346,11 +388,14 @@ impl World {
             match work {
                 Work::Read(request) => self.take_request(request),
                 Work::Deliver { stream, item } => {
-                    self.receiver(stream).put(item);
+                    let large = std::mem::take(&mut self.large);
+                    self.receiver(stream).put(item, &large);
+                    self.large = large;
                 }
                 Work::Blocked { stream } => self.receiver(stream).await_room(),
             }
         }
+        self.receivers.iter().filter(|to| to.attached).for_each(Receiver::check_ticked);
         self.check_now();
     }
 
@@ -388,8 +433,6 @@ impl World {
     }
 
     fn check_now(&mut self) {
-        let empty = self.receivers.iter_mut().filter(|to| to.outbox.is_empty());
-        empty.for_each(|to| to.excess_bytes = 0);
         self.forget_idle_questions();
         let gauges = self.engine.gauges();
         assert_eq!(gauges.reads_out, self.reads.len());
@@ -464,6 +507,8 @@ impl World {
         self.settle();
         for stream in self.attached() {
             self.check_progress_came(stream, current_revision);
+            let due = &self.receiver(stream).due;
+            assert!(due.is_empty(), "ends that nobody was told of: {due:?}");
         }
         self.check_histories();
         self.check_nothing_is_left();

@@ -83,7 +83,8 @@ where
 
     fn settle(self: Box<Self>, committed: Result<(), MvccError>) {
         let outcome = match (self.outcome, committed) {
-            (None | Some(Ok(Ok(_))), Err(failure)) => Ok(Err(Error::from(failure).into())),
+            // Its own refusal, too, may have been worked out on what others of the group did, and that is taken back.
+            (None | Some(Ok(_)), Err(failure)) => Ok(Err(Error::from(failure).into())),
             (None, Ok(())) => Ok(Err(Error::Closed.into())),
             (Some(own), _) => own,
         };

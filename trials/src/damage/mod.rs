@@ -30,6 +30,7 @@ pub(crate) const TRIAL: Trial = Trial {
     name: "damage",
     about: "damaged copies of a file: the check finds it, no answer is wrong, and what is saved is what was",
     round,
+    counted: &["whole by the check", "damaged by the check", "refused", "right answers", "revisions saved"],
 };
 
 /// So many copies a round, beside the cuts.

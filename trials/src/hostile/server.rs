@@ -1,10 +1,10 @@
 //! The server under attack: the program `watchful` that lies beside this one.
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 
+use crate::server::process;
 use crate::trials::Outcome;
 
 /// Its drop kills it.
@@ -16,17 +16,9 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn start(dir: &Path) -> Outcome<Self> {
-        let program = std::env::current_exe()?.with_file_name("watchful");
-        let mut command = Command::new(&program);
-        command.arg("--data-dir").arg(dir.join("data"));
-        command.args(["--listen-client-urls", "http://127.0.0.1:0,https://127.0.0.1:0", "--auto-tls"]);
-        command.args(["--bcrypt-cost=4", "--log-level=error"]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut process =
-            command.spawn().map_err(|error| format!("{}: {error}; build it first", program.display()))?;
-        let mut line = String::new();
-        let output = process.stdout.take().ok_or("it has an output")?;
-        BufReader::new(output).read_line(&mut line)?;
+        let urls = "--listen-client-urls=http://127.0.0.1:0,https://127.0.0.1:0";
+        let arguments = [urls, "--auto-tls", "--bcrypt-cost=4", "--log-level=error"];
+        let (process, line) = process::start(&arguments, &dir.join("data"))?;
         let of = |scheme: &str| {
             let rest = line.split_once(scheme).ok_or_else(|| format!("{line:?} names no {scheme}"))?.1;
             let address = rest.split([',', ' ']).next().unwrap_or_default();

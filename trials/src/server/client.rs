@@ -1,9 +1,11 @@
 //! Those who call the server, and write down what they were told.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 use watchful_harness::linear::ops;
 use watchful_testkit::SplitMix64;
@@ -17,53 +19,85 @@ use crate::trials::Outcome;
 const TTL_SECONDS: i64 = 3_600;
 
 /// A connection to a server that runs, or soon will again.
-pub(super) async fn connect(shared: &Shared) -> Channel {
-    let endpoint = Endpoint::from_shared(shared.endpoint.clone()).expect("it was connected to before");
-    loop {
-        match endpoint.connect().await {
-            Ok(channel) => return channel,
-            Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
+pub(super) struct Link {
+    pub(super) channel: Channel,
+    /// So many kills were over when it was made.
+    kills_over: u64,
+}
+
+impl Link {
+    pub(super) async fn make(shared: &Shared) -> Self {
+        let endpoint = Endpoint::from_shared(shared.endpoint.clone()).expect("it was connected to before");
+        loop {
+            // Whoever is being killed may still be connected to.
+            let kills_over = shared.kills.over.load(Ordering::SeqCst);
+            match endpoint.connect().await {
+                Ok(channel) => return Self { channel, kills_over },
+                Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
+            }
         }
+    }
+
+    /// Nobody knows what became of a call that was lost with its connection, and a connection is lost with its server only:
+    /// no kill takes more than one call of each client. Whatever the server itself answers is known, and none of it may be
+    /// an error here.
+    pub(super) fn check_lost(&self, shared: &Shared, status: &Status) -> Result<(), String> {
+        // A status that came over the wire has no cause on this side of it.
+        if status.source().is_none() {
+            return Err(format!("the server answers with an error: {status}"));
+        }
+        if shared.kills.begun.load(Ordering::SeqCst) == self.kills_over {
+            return Err(format!("a connection broke, and nobody killed the server: {status}"));
+        }
+        Ok(())
     }
 }
 
 /// Calls until the end.
-pub(super) async fn work(shared: Arc<Shared>, client: u64, mut rng: SplitMix64) {
-    let mut channel = connect(&shared).await;
+pub(super) async fn work(shared: Arc<Shared>, client: u64, mut rng: SplitMix64) -> Result<(), String> {
+    let mut link = Link::make(&shared).await;
     for number in 0_u64.. {
         if shared.end.borrow().is_some() {
-            return;
+            break;
         }
         let ops = ops(&mut rng, &format!("{client}.{number}"));
         let sent = shared.book.now();
-        let answer = words::call(&channel, &ops).await;
-        let is_broken = answer.is_err();
-        shared.book.note(ops, sent, answer.ok());
-        if is_broken {
-            channel = connect(&shared).await;
-        } else {
-            shared.answered.fetch_add(1, Ordering::SeqCst);
+        match words::call(&link.channel, &ops).await {
+            Ok(answer) => {
+                shared.book.note(ops, sent, Some(answer));
+                shared.answered.fetch_add(1, Ordering::SeqCst);
+            }
+            Err(status) => {
+                link.check_lost(&shared, &status).map_err(|why| format!("{why}, to {ops:?}"))?;
+                shared.book.note(ops, sent, None);
+                link = Link::make(&shared).await;
+            }
         }
     }
+    Ok(())
 }
 
 /// Grants a lease now and then. Answers with those that it was told are granted.
-pub(super) async fn grant_leases(shared: Arc<Shared>) -> Vec<i64> {
+pub(super) async fn grant_leases(shared: Arc<Shared>) -> Result<Vec<i64>, String> {
     let mut granted = Vec::new();
-    let mut leases = LeaseClient::new(connect(&shared).await);
+    let mut link = Link::make(&shared).await;
     while shared.end.borrow().is_none() {
-        match leases.lease_grant(LeaseGrantRequest { ttl: TTL_SECONDS, id: 0 }).await {
+        let request = LeaseGrantRequest { ttl: TTL_SECONDS, id: 0 };
+        match LeaseClient::new(link.channel.clone()).lease_grant(request).await {
             Ok(answer) => granted.push(answer.into_inner().id),
-            Err(_) => leases = LeaseClient::new(connect(&shared).await),
+            Err(status) => {
+                link.check_lost(&shared, &status).map_err(|why| format!("{why}, to a grant"))?;
+                link = Link::make(&shared).await;
+            }
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    granted
+    Ok(granted)
 }
 
 /// No lease was lost, and each has its time, or its full time again.
 pub(super) async fn check_leases(shared: &Shared, granted: &[i64]) -> Outcome {
-    let mut client = LeaseClient::new(connect(shared).await);
+    let mut client = LeaseClient::new(Link::make(shared).await.channel);
     let found = client.lease_leases(LeaseLeasesRequest {}).await?.into_inner().leases;
     for lease in granted {
         if !found.iter().any(|found| found.id == *lease) {

@@ -17,7 +17,7 @@ use crate::trials::{Outcome, Round};
 use process::Server;
 use watching::Following;
 
-mod process;
+pub(crate) mod process;
 
 mod client;
 
@@ -59,8 +59,16 @@ pub(crate) struct Shared {
     pub(crate) endpoint: String,
     pub(crate) book: Book,
     pub(crate) answered: AtomicU64,
+    pub(crate) kills: Kills,
     /// Turned once everybody is to come to an end: to the last revision that is wanted.
     pub(crate) end: watch::Receiver<Option<u64>>,
+}
+
+/// How often the server has been killed. A connection may break for a kill that was begun and not over when it was made.
+#[derive(Default)]
+pub(crate) struct Kills {
+    pub(crate) begun: AtomicU64,
+    pub(crate) over: AtomicU64,
 }
 
 impl Plan {
@@ -70,6 +78,7 @@ impl Plan {
             endpoint: server.endpoint(),
             book: Book::default(),
             answered: AtomicU64::new(0),
+            kills: Kills::default(),
             end: ended,
         });
         let mut clients = JoinSet::new();
@@ -77,44 +86,61 @@ impl Plan {
             clients.spawn(client::work(Arc::clone(&shared), client, rng.split()));
         }
         let leaser = tokio::spawn(client::grant_leases(Arc::clone(&shared)));
+        let specs =
+            [watching::everything(), watching::everything(), watching::some(rng), watching::some(rng)];
         let followers: Vec<_> =
-            (0..2).map(|_| tokio::spawn(Following::follow(Arc::clone(&shared)))).collect();
+            specs.map(|spec| tokio::spawn(Following::follow(Arc::clone(&shared), spec))).into();
         for _ in 0..self.kills {
             let goal = shared.answered.load(Ordering::SeqCst) + 1 + rng.below(self.answers);
-            timeout(PATIENCE, until(&shared, goal)).await.map_err(|_| "the clients do not get on")?;
+            get_on(&shared, &mut clients, goal).await?;
             tokio::time::sleep(Duration::from_micros(rng.below(5_000))).await;
-            server.kill_and_start()?;
+            shared.kills.begun.fetch_add(1, Ordering::SeqCst);
+            server.kill()?;
+            shared.kills.over.fetch_add(1, Ordering::SeqCst);
+            server.start_again()?;
         }
         let goal = shared.answered.load(Ordering::SeqCst) + self.answers;
-        timeout(PATIENCE, until(&shared, goal)).await.map_err(|_| "the clients do not get on")?;
+        get_on(&shared, &mut clients, goal).await?;
         // Revision 0 of the end: those who write stop, and then it is known which revision is the last.
         end.send(Some(0))?;
         while let Some(client) = timeout(PATIENCE, clients.join_next()).await? {
-            client?;
+            client??;
         }
-        let granted = timeout(PATIENCE, leaser).await??;
+        let granted = timeout(PATIENCE, leaser).await???;
         let (last, events) = watching::history(&shared).await?;
         end.send(Some(last))?;
         let mut followed = Vec::new();
         for follower in followers {
-            followed
-                .push(timeout(PATIENCE, follower).await.map_err(|_| "a watch does not come to the end")??);
+            followed.push(
+                timeout(PATIENCE, follower).await.map_err(|_| "a watch does not come to the end")???,
+            );
         }
         client::check_leases(&shared, &granted).await?;
         let shared = Arc::into_inner(shared).ok_or("somebody goes on")?;
         let calls = shared.book.into_calls();
         let model = linear::check(&calls, &events)?;
+        assert_eq!(model.current_revision(), last, "the store's newest revision");
         let mut resumed = 0;
         for following in followed {
-            resumed += following.check(&model);
+            resumed += following.check(&model, &events, self.kills)?;
         }
         Ok(Counts { calls: Done::of(&calls, last), resumed, leases: granted.len() as u64 })
     }
 }
 
-/// Looks again and again: answers come in their own time.
-async fn until(shared: &Shared, goal: u64) {
-    while shared.answered.load(Ordering::SeqCst) < goal {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+type Clients = JoinSet<Result<(), String>>;
+
+/// Waits for so many answers in all. None of the clients may go before it is told to: it has met what must not be.
+async fn get_on(shared: &Shared, clients: &mut Clients, goal: u64) -> Outcome {
+    let got_on = async {
+        while shared.answered.load(Ordering::SeqCst) < goal {
+            if let Some(gone) = clients.try_join_next() {
+                gone??;
+            }
+            // Answers come in their own time.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    };
+    timeout(PATIENCE, got_on).await.map_err(|_| "the clients do not get on")?
 }

@@ -7,11 +7,10 @@ use std::process::{Child, Command, Stdio};
 use crate::trials::Outcome;
 
 /// Says where it serves.
-const READY: &str = "ready: watchful serves http://";
+const READY: &str = "ready: watchful serves ";
 
 /// A server that runs. Its drop kills it.
 pub(crate) struct Server {
-    program: PathBuf,
     folder: PathBuf,
     authority: String,
     child: Child,
@@ -20,34 +19,49 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one on a port that is free.
     pub(crate) fn start(folder: &Path) -> Outcome<Self> {
-        // `cargo xtask stress` builds it; it is beside this program.
-        let program = std::env::current_exe()?.with_file_name("watchful");
-        if !program.exists() {
-            return Err(format!("there is no {}: `cargo xtask stress` builds it", program.display()).into());
-        }
-        let (child, authority) = spawn(&program, folder, "127.0.0.1:0")?;
-        Ok(Self { program, folder: folder.to_owned(), authority, child })
+        let (child, authority) = serve(folder, "127.0.0.1:0")?;
+        Ok(Self { folder: folder.to_owned(), authority, child })
     }
 
     pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.authority)
     }
 
-    /// Kills it, wherever it is, and starts it again at the same address.
-    pub(crate) fn kill_and_start(&mut self) -> Outcome {
+    /// Kills it, wherever it is.
+    pub(crate) fn kill(&mut self) -> Outcome {
         if let Some(status) = self.child.try_wait()? {
             return Err(format!("the server ended by itself: {status}").into());
         }
         self.child.kill()?;
         self.child.wait()?;
-        let (child, authority) = spawn(&self.program, &self.folder, &self.authority)?;
+        Ok(())
+    }
+
+    /// Starts it again at the same address.
+    pub(crate) fn start_again(&mut self) -> Outcome {
+        let (child, authority) = serve(&self.folder, &self.authority)?;
         self.child = child;
         assert_eq!(self.authority, authority, "it was told where to serve");
         Ok(())
     }
 }
 
-fn spawn(program: &Path, folder: &Path, authority: &str) -> Outcome<(Child, String)> {
+fn serve(folder: &Path, authority: &str) -> Outcome<(Child, String)> {
+    let (child, urls) = start(&[&format!("--listen-client-urls=http://{authority}")], folder)?;
+    let authority = urls.strip_prefix("http://").ok_or_else(|| format!("it serves {urls}"))?;
+    let end =
+        authority.find(|one: char| !(one.is_ascii_digit() || ".:".contains(one))).unwrap_or(authority.len());
+    Ok((child, authority[..end].to_owned()))
+}
+
+/// Starts it with these arguments in a folder, without anything of this process's environment that it takes for settings.
+/// Answers with what it says of where it serves.
+pub(crate) fn start(arguments: &[&str], folder: &Path) -> Outcome<(Child, String)> {
+    // `cargo xtask stress` builds it; it is beside this program.
+    let program = std::env::current_exe()?.with_file_name("watchful");
+    if !program.exists() {
+        return Err(format!("there is no {}: `cargo xtask stress` builds it", program.display()).into());
+    }
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
@@ -55,15 +69,13 @@ fn spawn(program: &Path, folder: &Path, authority: &str) -> Outcome<(Child, Stri
             command.env_remove(&name);
         }
     }
-    command.arg("--data-dir").arg(folder).arg(format!("--listen-client-urls=http://{authority}"));
+    command.arg("--data-dir").arg(folder).args(arguments);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let mut lines = BufReader::new(child.stdout.take().ok_or("it has no output")?);
     let mut line = String::new();
     while lines.read_line(&mut line)? > 0 {
-        if let Some((_, rest)) = line.split_once(READY) {
-            let end =
-                rest.find(|one: char| !(one.is_ascii_digit() || ".:".contains(one))).unwrap_or(rest.len());
-            return Ok((child, rest[..end].to_owned()));
+        if let Some((_, urls)) = line.split_once(READY) {
+            return Ok((child, urls.to_owned()));
         }
         line.clear();
     }

@@ -1,102 +1,175 @@
-//! Watches of everything that go on, stream after stream, from what they had.
+//! Watches that go on, stream after stream, from what they had.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
-use watchful_clients::events_of;
+use tonic::{Status, Streaming};
+use watchful_clients::{bounds, row_of};
 use watchful_harness::PATIENCE;
-use watchful_revision::{Event, KeyRange};
-use watchful_testkit::{Model, Observation, Observed, WatchSpec, checkers};
-use watchful_wire::WatchResponse;
+use watchful_revision::{Event, KeyRange, Record, Revision, encode_tombstone};
+use watchful_testkit::{Filters, Model, Observation, Observed, Row, SplitMix64, WatchSpec, checkers};
 use watchful_wire::etcdserverpb::kv_client::KvClient;
 use watchful_wire::etcdserverpb::watch_client::WatchClient;
+use watchful_wire::etcdserverpb::watch_create_request::FilterType;
 use watchful_wire::etcdserverpb::watch_request::RequestUnion;
 use watchful_wire::etcdserverpb::{RangeRequest, WatchCreateRequest, WatchProgressRequest, WatchRequest};
+use watchful_wire::{KeyValue, WatchResponse, mvccpb};
 
-use super::{Shared, client, words};
+use super::client::Link;
+use super::{Shared, words};
 use crate::trials::Outcome;
 
 /// How often a watch that is to come to an end asks how far it is.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
-/// A watch, and what it saw on each stream.
+/// A watch, and what it was told on each stream.
 pub(super) struct Following {
     spec: WatchSpec,
-    parts: Vec<Observed>,
+    streams: Vec<Vec<WatchResponse>>,
+}
+
+/// All that ever happens.
+pub(super) fn everything() -> WatchSpec {
+    WatchSpec::new(KeyRange::everything(), 1)
+}
+
+/// Some keys or all, from the beginning or from a revision that is still to come, with whatever else may be asked for.
+pub(super) fn some(rng: &mut SplitMix64) -> WatchSpec {
+    let ranges = [
+        KeyRange::everything(),
+        KeyRange::key("key/2"),
+        KeyRange::prefix("key/"),
+        KeyRange::from_key("key/3"),
+        KeyRange::between("key/1", "key/4").expect("it begins before it ends"),
+    ];
+    let mut spec = WatchSpec::new(rng.pick(&ranges).clone(), 1 + rng.below(2) * rng.below(300));
+    spec.prev_kv = rng.chance(2);
+    let filtered = rng.below(4);
+    spec.filters = Filters { no_put: filtered == 0, no_delete: filtered == 1 };
+    spec
+}
+
+/// Why a stream is over.
+enum Over {
+    Status(Status),
+    /// What must not be, whoever is killed.
+    Wrong(String),
+}
+
+impl From<Status> for Over {
+    fn from(status: Status) -> Self {
+        Self::Status(status)
+    }
 }
 
 impl Following {
-    /// Watches from the first revision on until it is told which is the last and has it.
-    pub(super) async fn follow(shared: Arc<Shared>) -> Self {
-        let mut following = Self { spec: WatchSpec::new(KeyRange::everything(), 1), parts: Vec::new() };
-        while following.next_revision() <= shared.end.borrow().filter(|last| *last > 0).unwrap_or(u64::MAX) {
-            // A stream that breaks is followed by another.
-            let _ = following.one_stream(&shared).await;
+    /// Watches until it is told which revision is the last and has it.
+    pub(super) async fn follow(shared: Arc<Shared>, spec: WatchSpec) -> Result<Self, String> {
+        let mut following = Self { spec, streams: Vec::new() };
+        while following.next_revision()? <= shared.end.borrow().filter(|last| *last > 0).unwrap_or(u64::MAX) {
+            let link = Link::make(&shared).await;
+            match following.one_stream(&link, &shared).await {
+                Ok(()) => {}
+                // A stream that is lost with its server is followed by another.
+                Err(Over::Status(status)) => link
+                    .check_lost(&shared, &status)
+                    .map_err(|why| format!("{why}, to a watch of {:?}", following.spec))?,
+                Err(Over::Wrong(why)) => return Err(format!("a watch of {:?}: {why}", following.spec)),
+            }
         }
-        following
+        Ok(following)
     }
 
-    fn next_revision(&self) -> u64 {
+    fn next_revision(&self) -> Result<u64, String> {
         let mut spec = self.spec.clone();
-        for part in &self.parts {
-            spec.start_revision = part.next_revision(&spec);
+        for stream in &self.streams {
+            spec.start_revision = observed(stream, guessed)?.next_revision(&spec);
         }
-        spec.start_revision
+        Ok(spec.start_revision)
     }
 
-    async fn one_stream(&mut self, shared: &Shared) -> Outcome {
-        let (requests, mut answers) = open(shared, self.next_revision()).await?;
-        self.parts.push(Observed::new());
+    async fn one_stream(&mut self, link: &Link, shared: &Shared) -> Result<(), Over> {
+        let mut next = self.next_revision().map_err(Over::Wrong)?;
+        let (requests, mut answers) = open(link, &self.spec, next).await?;
+        self.streams.push(Vec::new());
         let (mut ask, mut end) = (tokio::time::interval(ASK_AGAIN), shared.end.clone());
         loop {
             let last = end.borrow_and_update().filter(|last| *last > 0);
-            if last.is_some_and(|last| self.next_revision() > last) {
+            if last.is_some_and(|last| next > last) {
                 return Ok(());
             }
             tokio::select! {
                 answer = answers.message() => {
-                    let answer = answer?.ok_or("the stream ended")?;
-                    self.parts.last_mut().expect("it was begun").push(observation(answer)?);
+                    let answer = answer?.ok_or_else(|| Over::Wrong("the server ended the stream".to_owned()))?;
+                    next = next.max(told_up_to(&answer) + 1);
+                    self.streams.last_mut().expect("it was begun").push(answer);
                 }
+                // A stream that is lost says so by its answers.
                 _ = ask.tick(), if last.is_some() => {
-                    requests.send(request(RequestUnion::ProgressRequest(WatchProgressRequest {}))).await?;
+                    _ = requests.send(request(RequestUnion::ProgressRequest(WatchProgressRequest {}))).await;
                 }
-                changed = end.changed() => changed?,
+                changed = end.changed() => changed.map_err(|_| Over::Wrong("the round is over".to_owned()))?,
             }
         }
     }
 
-    /// Checks all it saw. Answers with how often it went on.
-    pub(super) fn check(&self, model: &Model) -> u64 {
-        let mut spec = self.spec.clone();
-        for part in &self.parts {
-            if let Err(violations) = checkers::check_all(&spec, part, model) {
+    /// Checks all it saw: a server that is not killed keeps a stream, and each of its events has its place in `history`.
+    /// Answers with how often it went on.
+    pub(super) fn check(&self, model: &Model, history: &[Event], kills: u64) -> Outcome<u64> {
+        let resumed = self.streams.len() as u64 - 1;
+        if resumed > kills {
+            return Err(format!("{resumed} streams of {:?} broke for {kills} kills", self.spec).into());
+        }
+        let places: HashMap<(u64, &[u8]), Revision> =
+            history.iter().map(|event| ((event.revision().main, event.key()), event.revision())).collect();
+        let place = |main: u64, key: &[u8], _: Option<Revision>| {
+            places
+                .get(&(main, key))
+                .copied()
+                .ok_or_else(|| format!("{main} did not change {}", key.escape_ascii()))
+        };
+        let (mut spec, mut parts) = (self.spec.clone(), Vec::new());
+        for stream in &self.streams {
+            let part = observed(stream, place)?;
+            if !matches!(part.observations(), [] | [Observation::Created, ..]) {
+                return Err(
+                    format!("a stream of {:?} does not begin with its watch: {part:?}", self.spec).into()
+                );
+            }
+            if let Err(violations) = checkers::check_all(&spec, &part, model) {
                 panic!("{spec:?}: {violations:#?}");
             }
             spec.start_revision = part.next_revision(&spec);
+            parts.push(part);
         }
-        let parts: Vec<_> = self.parts.iter().collect();
+        let parts: Vec<_> = parts.iter().collect();
         checkers::resumable(&self.spec, &parts, model).unwrap_or_else(|violation| panic!("{violation}"));
-        self.parts.len() as u64 - 1
+        Ok(resumed)
     }
 }
 
 type Open = (mpsc::Sender<WatchRequest>, Streaming<WatchResponse>);
 
-async fn open(shared: &Shared, start_revision: u64) -> Outcome<Open> {
+async fn open(link: &Link, spec: &WatchSpec, start_revision: u64) -> Result<Open, Status> {
     let (requests, receiver) = mpsc::channel(8);
+    let [range] = &spec.ranges[..] else { panic!("a watch over the API has one range") };
+    let (key, range_end) = bounds(range);
+    let filters = [(spec.filters.no_put, FilterType::Noput), (spec.filters.no_delete, FilterType::Nodelete)];
     let create = WatchCreateRequest {
-        key: vec![0].into(),
-        range_end: vec![0].into(),
+        key: key.into(),
+        range_end: range_end.into(),
         start_revision: start_revision.cast_signed(),
+        prev_kv: spec.prev_kv,
+        filters: filters.iter().filter(|(is_set, _)| *is_set).map(|(_, filter)| (*filter).into()).collect(),
         ..WatchCreateRequest::default()
     };
-    requests.send(request(RequestUnion::CreateRequest(create))).await?;
-    let mut client = WatchClient::new(client::connect(shared).await).max_decoding_message_size(usize::MAX);
+    // There is room for it.
+    _ = requests.send(request(RequestUnion::CreateRequest(create))).await;
+    let mut client = WatchClient::new(link.channel.clone()).max_decoding_message_size(usize::MAX);
     Ok((requests, client.watch(ReceiverStream::new(receiver)).await?.into_inner()))
 }
 
@@ -106,28 +179,81 @@ fn request(union: RequestUnion) -> WatchRequest {
 
 /// The last revision, and everything that ever happened, as the server tells it to a watch from the beginning.
 pub(super) async fn history(shared: &Shared) -> Outcome<(u64, Vec<Event>)> {
-    let mut kv = KvClient::new(client::connect(shared).await);
+    let link = Link::make(shared).await;
+    let mut kv = KvClient::new(link.channel.clone());
     let header =
         kv.range(RangeRequest { key: "a".into(), ..RangeRequest::default() }).await?.into_inner().header;
     let last = words::revision_of(header);
-    let (_requests, mut answers) = open(shared, 1).await?;
+    let (_requests, mut answers) = open(&link, &everything(), 1).await?;
     let mut history: Vec<Event> = Vec::new();
     // Every revision has an event.
     while history.last().map_or(1, |event| event.revision().main) < last {
         let answer = timeout(PATIENCE, answers.message()).await??.ok_or("the stream ended")?;
-        history.extend(observation(answer)?.events().iter().cloned());
+        history.extend(observation(&answer, guessed)?.events().iter().cloned());
     }
     Ok((last, history))
 }
 
-fn observation(answer: WatchResponse) -> Outcome<Observation> {
+/// Up to where an answer tells everything.
+fn told_up_to(answer: &WatchResponse) -> u64 {
+    let last =
+        answer.events.list().iter().filter_map(|event| event.kv.as_ref()).map(KeyValue::mod_revision).max();
+    let is_progress = !answer.created && !answer.canceled;
+    let progress = || if is_progress { words::revision_of(answer.header) } else { 0 };
+    last.map_or_else(progress, i64::cast_unsigned)
+}
+
+/// An answer does not tell an event's place in its transaction: by its main revision, its key, and the place before it in the
+/// same revision.
+trait Place: Fn(u64, &[u8], Option<Revision>) -> Result<Revision, String> {}
+
+impl<F: Fn(u64, &[u8], Option<Revision>) -> Result<Revision, String>> Place for F {}
+
+/// A watch of everything can count.
+#[allow(clippy::unnecessary_wraps, reason = "others look it up, and may not find it")]
+fn guessed(main: u64, _: &[u8], before: Option<Revision>) -> Result<Revision, String> {
+    Ok(before.map_or(Revision::start_of(main), |before| before.next()))
+}
+
+fn observed(answers: &[WatchResponse], place: impl Place) -> Result<Observed, String> {
+    answers.iter().map(|answer| observation(answer, &place)).collect()
+}
+
+fn observation(answer: &WatchResponse, place: impl Place) -> Result<Observation, String> {
     if answer.created {
         return Ok(Observation::Created);
     }
     if answer.canceled {
-        return Err(format!("the watch was cancelled: {}", answer.cancel_reason).into());
+        return Err(format!("the watch was cancelled: {}", answer.cancel_reason));
     }
     let revision = words::revision_of(answer.header);
-    let events = events_of(&answer.events.into_list());
+    let mut events: Vec<Event> = Vec::new();
+    for event in answer.events.list() {
+        let kv = event.kv.as_ref().ok_or("an event without a key")?;
+        let main = kv.mod_revision().cast_unsigned();
+        let before = events.last().map(|last| last.revision()).filter(|last| last.main == main);
+        events.push(event_of(event, kv, place(main, kv.key(), before)?, &place)?);
+    }
     Ok(if events.is_empty() { Observation::Progress { revision } } else { Observation::batch(events) })
+}
+
+fn event_of(
+    event: &mvccpb::Event,
+    kv: &KeyValue,
+    revision: Revision,
+    place: impl Place,
+) -> Result<Event, String> {
+    let record = match event.r#type() {
+        mvccpb::event::EventType::Put => Row { revision, ..row_of(kv) }.to_record(),
+        mvccpb::event::EventType::Delete => {
+            let mut bytes = Vec::new();
+            encode_tombstone(revision, kv.key(), &mut bytes).map_err(|error| error.to_string())?;
+            Record::parse(revision, bytes.into()).map_err(|error| error.to_string())?
+        }
+    };
+    let prev = event.prev_kv.as_ref().map(|prev| {
+        let revision = place(prev.mod_revision().cast_unsigned(), prev.key(), None)?;
+        Ok::<_, String>(Row { revision, ..row_of(prev) }.to_record())
+    });
+    Ok(Event::new(record, prev.transpose()?))
 }

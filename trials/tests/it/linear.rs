@@ -4,7 +4,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester, SequentialSpec};
-use watchful_revision::KeyRange;
+use watchful_revision::{Event, KeyRange, Revision};
 use watchful_testkit::linear::{Answer, Call, check};
 use watchful_testkit::{Compare, CompareTarget, Comparison, Model, Op, OpResult, Row, Txn};
 
@@ -109,8 +109,8 @@ fn wrong() -> impl Strategy<Value = Wrong> {
     ]
 }
 
-/// The history of a right store.
-fn history(sketches: &[Sketch], lost: Option<usize>) -> Vec<Call> {
+/// The history of a right store, and what it tells of it itself.
+fn history(sketches: &[Sketch], lost: Option<usize>) -> (Vec<Call>, Vec<Event>) {
     let mut order: Vec<usize> = (0..sketches.len()).collect();
     order.sort_by_key(|number| (sketches[*number].times[1], *number));
     let (mut model, mut answers) = (Model::new(), vec![None; sketches.len()]);
@@ -136,15 +136,18 @@ fn history(sketches: &[Sketch], lost: Option<usize>) -> Vec<Call> {
             results,
         }),
     };
-    sketches.iter().enumerate().map(call).collect()
+    let last = model.current_revision();
+    let events = model.events(&[KeyRange::everything()], Default::default(), 2, last);
+    let events = events.iter().map(|event| event.to_event(false)).collect();
+    (sketches.iter().enumerate().map(call).collect(), events)
 }
 
-fn spoil(sketches: &[Sketch], which: usize, wrong: Option<Wrong>) -> Vec<Call> {
+fn spoil(sketches: &[Sketch], which: usize, wrong: Option<Wrong>) -> (Vec<Call>, Vec<Event>) {
     let which = which % sketches.len();
     let lost = matches!(wrong, Some(Wrong::Lost)).then_some(which);
-    let mut calls = history(sketches, lost);
+    let (mut calls, events) = history(sketches, lost);
     let other = calls.clone();
-    let Call { sent, answer: Some(answer), .. } = &mut calls[which] else { return calls };
+    let Call { sent, answer: Some(answer), .. } = &mut calls[which] else { return (calls, events) };
     match wrong {
         Some(Wrong::Revision(revision)) => answer.revision = revision,
         Some(Wrong::Answered(time)) => answer.at = (*sent).max(u64::from(time) * 32) + 16,
@@ -160,7 +163,50 @@ fn spoil(sketches: &[Sketch], which: usize, wrong: Option<Wrong>) -> Vec<Call> {
         }
         Some(Wrong::Lost) | None => {}
     }
-    calls
+    (calls, events)
+}
+
+/// What may be wrong with what the store itself tells.
+#[derive(Clone, Copy, Debug)]
+enum Untrue {
+    /// A revision is missing.
+    Missing,
+    /// Another value than any that was put.
+    Value,
+    /// A change that nobody made, after all others.
+    TooMany,
+}
+
+fn untrue() -> impl Strategy<Value = Untrue> {
+    prop_oneof![Just(Untrue::Missing), Just(Untrue::Value), Just(Untrue::TooMany)]
+}
+
+/// What the store tells is made untrue at one of its revisions. None where that leaves something that is true.
+fn spoil_events(calls: &[Call], events: &[Event], at: usize, untrue: Untrue) -> Option<Vec<Event>> {
+    let last = events.last()?.revision().main;
+    let main = events[at % events.len()].revision().main;
+    let told = calls.iter().filter_map(|call| call.answer.as_ref()).map(|answer| answer.revision).max();
+    let put = |revision| {
+        let row = Row {
+            key: "a".into(),
+            value: "nobody's".into(),
+            create_revision: revision,
+            revision: Revision::start_of(revision),
+            version: 1,
+            lease: 0,
+        };
+        Event::new(row.to_record(), None)
+    };
+    let mut spoilt: Vec<Event> = events.to_vec();
+    match untrue {
+        // Of the last call of all nobody may have heard: then it may as well not have been.
+        Untrue::Missing if main == last && told.is_none_or(|told| told < last) => return None,
+        Untrue::Missing => spoilt.retain(|event| event.revision().main != main),
+        Untrue::Value => spoilt[at % events.len()] = put(main),
+        Untrue::TooMany => spoilt.push(put(last + 1)),
+    }
+    // Nothing at all is no untruth.
+    (!spoilt.is_empty()).then_some(spoilt)
 }
 
 proptest! {
@@ -171,13 +217,44 @@ proptest! {
         sketches in vec(sketch(), 1..7),
         which in 0..7_usize,
         wrong in proptest::option::weighted(0.8, wrong()),
+        (at, untrue) in (0..7_usize, untrue()),
     ) {
         let is_right = wrong.is_none();
-        let calls = spoil(&sketches, which, wrong);
+        let (calls, events) = spoil(&sketches, which, wrong);
         let (near, all) = (check(&calls, &[]), tries_all(&calls));
         prop_assert_eq!(near.is_ok(), all, "{:?}", near.err());
         prop_assert!(all || !is_right);
+        // What the store tells leaves less to guess, and explains nothing that no order explains.
+        let with_events = check(&calls, &events);
+        prop_assert!(with_events.is_ok() || !is_right, "{:?}", with_events.err());
+        prop_assert!(with_events.is_err() || all);
+        if let Some(untrue) = spoil_events(&calls, &events, at, untrue) {
+            prop_assert!(check(&calls, &untrue).is_err(), "{:?}", untrue);
+        }
     }
+}
+
+/// Where a store's own events ended early, whatever was acknowledged after them was not compared with anything: a watch that
+/// stays silent from some revision on passed.
+#[test]
+fn events_that_end_before_what_was_acknowledged_are_told() {
+    let put = |value: &str, at, revision, prev| Call {
+        ops: vec![Op::put("a", value)],
+        sent: at,
+        answer: Some(Answer { at: at + 1, revision, results: vec![OpResult::Put { prev }] }),
+    };
+    let row = |value: &str, revision, version| Row {
+        key: "a".into(),
+        value: value.to_owned().into_bytes().into(),
+        create_revision: 2,
+        revision: Revision::start_of(revision),
+        version,
+        lease: 0,
+    };
+    let calls = [put("1", 0, 2, None), put("2", 2, 3, Some(row("1", 2, 1)))];
+    let events = [row("1", 2, 1), row("2", 3, 2)].map(|row| Event::new(row.to_record(), None));
+    assert!(check(&calls, &events).is_ok());
+    assert_eq!(check(&calls, &events[..1]).unwrap_err().revision, 3);
 }
 
 /// Both kinds are among what is tried, and not only by chance.
@@ -187,7 +264,7 @@ fn right_and_wrong_histories_are_told_apart() {
         key: "a".into(),
         value: "1".into(),
         create_revision: 2,
-        revision: watchful_revision::Revision::new(revision, 0),
+        revision: Revision::new(revision, 0),
         version,
         lease: 0,
     };

@@ -77,10 +77,18 @@ struct Round {
     sampled: AtomicBool,
     /// How many watches were ever made.
     watched: AtomicUsize,
+    /// How many of them are over, and their outboxes gone or emptied of them.
+    over: AtomicUsize,
 }
+
+/// How many watches are on one outbox at once.
+const ON_A_STREAM_MAX: usize = 25;
 
 /// A put of 1,500 bytes and the record before it.
 const LARGEST_EVENT_BYTES: usize = 4 << 10;
+
+/// That a watch came, and went.
+const SLOTS_BYTES: usize = 2 * StreamItem::CONTROL_BYTES;
 
 /// Ends everybody's loop, also when somebody panics: a failure must not become a hang.
 struct Over<'r>(&'r Round);
@@ -175,6 +183,7 @@ fn run_round(
         last_revision: AtomicU64::new(0),
         sampled: AtomicBool::new(false),
         watched: AtomicUsize::new(0),
+        over: AtomicUsize::new(0),
     };
     let seen = thread::scope(|scope| {
         let _over = Over(&shared);
@@ -289,12 +298,16 @@ fn check_backup(file: &Path, model: &Model) {
 /// Promise 19, all the while.
 fn sample_budgets(round: &Round, settings: &watchful::Settings) {
     while !round.sampled.load(Ordering::SeqCst) {
-        // Beside its bound, an outbox may hold what has a slot that is always free (a watch came, went, has progress), and
-        // one row for each of its groups, however large: an empty outbox takes anything.
-        let excess =
-            round.watched.load(Ordering::SeqCst) * (LARGEST_EVENT_BYTES + 4 * StreamItem::CONTROL_BYTES);
+        // Beside its bound, an outbox may hold what has a slot that is always free (a watch came, and went), and one row for
+        // each of its groups, however large: an empty outbox takes anything. What the receivers of many watches took last is
+        // counted until they are given something again.
+        let over = round.over.load(Ordering::SeqCst);
         let outbox = settings.outbox_bytes_max.max(2 * settings.chunk_bytes_max);
-        check_budgets(&round.store, settings, |found| found.streams * outbox + excess);
+        check_budgets(&round.store, settings, |found| {
+            let watches = round.watched.load(Ordering::SeqCst) - over;
+            let taken = watchers::SHARED_STREAMS * ON_A_STREAM_MAX * SLOTS_BYTES;
+            found.streams * outbox + watches * (LARGEST_EVENT_BYTES + SLOTS_BYTES) + taken
+        });
         thread::yield_now();
     }
 }

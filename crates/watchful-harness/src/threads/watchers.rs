@@ -85,6 +85,9 @@ enum Manner {
 const MANNERS: [Manner; 5] =
     [Manner::Eager, Manner::Slow, Manner::Stalled, Manner::Resumed, Manner::Awaiting];
 
+/// Streams that many watches come to and go from.
+pub(super) const SHARED_STREAMS: usize = 2;
+
 pub(super) fn spawn<'scope>(
     scope: &'scope Scope<'scope, '_>,
     round: &'scope Round,
@@ -95,7 +98,7 @@ pub(super) fn spawn<'scope>(
         let (manner, rng) = (MANNERS[at % MANNERS.len()], rng.split());
         threads.push(scope.spawn(move || watch_again_and_again(round, manner, rng)));
     }
-    for _ in 0..2 {
+    for _ in 0..SHARED_STREAMS {
         let rng = rng.split();
         threads.push(scope.spawn(move || watch_on_a_stream(round, rng)));
     }
@@ -166,6 +169,7 @@ fn watch_once(
     let options = watch_options(spec);
     let options = token.map_or(options.clone(), |token| options.resume(token.to_string().parse().unwrap()));
     round.watched.fetch_add(1, Ordering::SeqCst);
+    let _over = WatchesOver { round, watches: 1 };
     let mut watch = round.store.watch(&options).unwrap();
     let mut observed = Observed::from_iter([Observation::Created]);
     let resume_after = if manner == Manner::Resumed { 1 + rng.below(20) } else { u64::MAX };
@@ -206,6 +210,8 @@ fn watch_once(
             break Some(watch.resume_token());
         }
         check_readable(round, &update);
+        // Dropping a watch is the only way to be rid of it here, and that is told to nobody.
+        assert_ne!(update, Err(End::Cancelled), "nobody cancelled {}, {:?}", seen.what, seen.spec);
         let observation = observation(update).expect("the store is not closed in a round");
         let over = observation.is_end()
             || barrier.is_some_and(
@@ -218,6 +224,18 @@ fn watch_once(
     };
     seen.parts.push(observed);
     next
+}
+
+/// Counts watches that are over, once nothing of them can be in an outbox.
+struct WatchesOver<'r> {
+    round: &'r Round,
+    watches: usize,
+}
+
+impl Drop for WatchesOver<'_> {
+    fn drop(&mut self) {
+        self.round.over.fetch_add(self.watches, Ordering::SeqCst);
+    }
 }
 
 /// Whether a watch ended because history could not be read, which was to be expected.
@@ -253,6 +271,7 @@ fn check_readable(round: &Round, update: &Result<Update, watchful::End>) {
 
 /// Many watches on one outbox, which come and go.
 fn watch_on_a_stream(round: &Round, mut rng: SplitMix64) -> Vec<Seen> {
+    let mut over = WatchesOver { round, watches: 0 };
     let mut stream = round.store.watch_stream(None).unwrap();
     let control = stream.control().clone();
     let mut all: BTreeMap<WatchId, (WatchSpec, Observed)> = BTreeMap::new();
@@ -274,9 +293,10 @@ fn watch_on_a_stream(round: &Round, mut rng: SplitMix64) -> Vec<Seen> {
             }
             control.ask_progress(last);
             asked = Some(last);
-        } else if asked.is_none() && live.len() < 25 && rng.chance(3) {
+        } else if asked.is_none() && live.len() < super::ON_A_STREAM_MAX && rng.chance(3) {
             let spec = spec(round, &mut rng);
             round.watched.fetch_add(1, Ordering::SeqCst);
+            over.watches += 1;
             let id = control.watch(&watch_options(&spec)).unwrap();
             all.insert(id, (spec, Observed::new()));
             live.push(id);
@@ -289,6 +309,10 @@ fn watch_on_a_stream(round: &Round, mut rng: SplitMix64) -> Vec<Seen> {
             if asked.is_some() { break } else { continue }
         };
         let item = item.expect("the store is not closed in a round");
+        if let StreamItem::Ended { watches, .. } = &item {
+            over.watches -= watches.len();
+            round.over.fetch_add(watches.len(), Ordering::SeqCst);
+        }
         let progress = see(round, &item, &mut all, &mut live);
         if asked.is_some() && (progress >= asked || live.is_empty()) {
             break;
@@ -300,7 +324,10 @@ fn watch_on_a_stream(round: &Round, mut rng: SplitMix64) -> Vec<Seen> {
         spec,
         parts: vec![observed],
     };
-    all.into_iter().filter(|(_, (_, observed))| !observed.observations().is_empty()).map(seen).collect()
+    // One that was cancelled may not have been heard of before the end.
+    let was_heard =
+        |id: &WatchId, observed: &Observed| live.contains(id) || !observed.observations().is_empty();
+    all.into_iter().filter(|(id, (_, observed))| was_heard(id, observed)).map(seen).collect()
 }
 
 /// Writes the item down for those it is for. Answers with the revision of a progress of the whole stream.
@@ -327,6 +354,9 @@ fn see(
             return Some(*revision);
         }
         StreamItem::Ended { watches, end } => {
+            // Those that were cancelled are no more among the living.
+            let lost = watches.iter().find(|id| *end == End::Cancelled && live.contains(id));
+            assert_eq!(lost, None, "a watch of a stream is cancelled, and nobody asked for it");
             live.retain(|id| !watches.contains(*id));
             if is_told(round, end) {
                 return None;

@@ -63,8 +63,12 @@ async fn write_awaiting(round: &Round, mut rng: SplitMix64) {
 fn log(round: &Round, ops: Vec<Op>, answer: Result<Committed<TxnResponse>, Error>, last: &mut u64) {
     let done = match answer {
         Ok(done) => done,
-        // It was revoked, or its time ran out, since its id was picked.
-        Err(Error::LeaseNotFound { .. }) => return,
+        // It was revoked, or its time ran out, since its id was picked: that is noted before it is done.
+        Err(Error::LeaseNotFound { id }) => {
+            assert!(!round.leases.lock().contains(&id), "lease {id} is there, and a put of it is refused");
+            assert!(round.granted.lock().contains(&id), "nobody granted lease {id}, and nobody named it");
+            return;
+        }
         Err(error) => return round.told(&error),
     };
     assert!(done.revision >= *last, "{} after {last}", done.revision);

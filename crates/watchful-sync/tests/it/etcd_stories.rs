@@ -203,7 +203,7 @@ fn etcd_19487_9775_nothing_before_a_future_start() {
     world.watch(stream, 0, all(6).with_progress_notify(true));
     for _ in 0..3 {
         world.put("a");
-        world.engine.progress_tick();
+        world.tick();
         world.ask_progress(stream, 0);
     }
     world.put_dropped("a");

@@ -94,11 +94,11 @@ fn the_interval_is_for_those_who_asked_and_were_quiet() {
     world.watch(stream, 1, notify("quiet"));
     world.watch(stream, 2, WatchSpec::new(KeyRange::key("quiet"), 2));
     world.put("a");
-    world.engine.progress_tick();
+    world.tick();
     world.turn();
     let heard = world.hear(stream);
     assert_eq!(heard[3..], ["0: 2.0", "1: progress 2"]);
-    world.engine.progress_tick();
+    world.tick();
     world.turn();
     let heard = world.hear(stream);
     assert_eq!((pick(&heard, 0), pick(&heard, 1)), (vec!["0: progress 2"], vec!["1: progress 2"]));
@@ -114,7 +114,7 @@ fn no_progress_in_the_middle_of_a_revision() {
     world.put_dropped("a b c d e f");
     world.answer();
     world.ask_progress(stream, 0);
-    world.engine.progress_tick();
+    world.tick();
     world.turn();
     assert_eq!(world.hear(stream), ["0: created", "0: 2.0 2.1 2.2 …"]);
     world.answer_all();

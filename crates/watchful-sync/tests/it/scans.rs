@@ -235,8 +235,8 @@ fn what_is_kept_for_a_group_goes_with_it() {
         world.hear(quick);
     }
     assert!(world.engine.gauges().kept_bytes > 0, "nothing is kept for the slow one");
-    world.engine.cancel(quick, 0);
-    world.engine.cancel(slow, 0);
+    world.cancel_quietly(quick, 0);
+    world.cancel_quietly(slow, 0);
     for start in 2..20 {
         world.watch_quietly(late, i64::try_from(start).unwrap(), WatchSpec::new(KeyRange::key("b"), start));
     }

@@ -95,8 +95,8 @@ pub struct NotLinear {
 }
 
 /// Checks a history that began with an empty store. `events` is what the store itself tells of its history, from revision 2
-/// on: what it tells must be what was done, and it leaves nothing to guess. It may be empty. Answers with the model at the
-/// end.
+/// on: what it tells must be what was done, up to the last revision that any call was told of, and it leaves nothing to guess.
+/// Where there is none, it is empty. Answers with the model at the end.
 ///
 /// # Errors
 ///

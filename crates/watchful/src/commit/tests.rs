@@ -47,3 +47,22 @@ fn who_waited_meanwhile_is_counted_too() {
     (0..3).for_each(|_| put_again(&committer, 0));
     assert_eq!(committer.run(jobs).callers, 5);
 }
+
+/// A lease was revoked and a put named it, in one group, whose commit failed. The revocation was taken back, and the put was
+/// told all the same that there is no such lease: a client that hears so takes its session for lost, and the lease lives on.
+#[test]
+fn a_refusal_is_not_told_when_what_it_was_worked_out_on_is_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let committer = committer(dir.path());
+    let mut group = committer.mvcc.begin_group().unwrap();
+    let refuse = |_: &mut Group<'_>| Err::<(), _>(Error::LeaseNotFound { id: 7 });
+    let settled = |committed| {
+        let (mut job, reply) = job(refuse, None, None);
+        job.work_out(&mut group);
+        job.settle(committed);
+        reply.wait().unwrap().unwrap()
+    };
+    let [kept, taken_back] = [Ok(()), Err(MvccError::OutcomeUnknown)].map(settled);
+    assert!(matches!(kept, Err(Error::LeaseNotFound { id: 7 })), "{kept:?}");
+    assert!(matches!(taken_back, Err(Error::OutcomeUnknown)), "{taken_back:?}");
+}
