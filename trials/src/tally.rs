@@ -20,7 +20,7 @@ impl Tally {
 
     /// Of what is not counted but measured, the most.
     pub(crate) fn raise(&mut self, what: &'static str, measured: u64) {
-        let most = self.0.entry(what).or_default();
+        let most = self.0.entry(what.into()).or_default();
         *most = measured.max(*most);
     }
 }

@@ -101,7 +101,8 @@ impl SalvageReport {
 /// # Errors
 ///
 /// `DamagedStore` when no change can be saved, `NotAStore` when both pages that begin the file are damaged, `FormatVersion` when
-/// it says that it has a format that is not known and nothing in it looks like one that is, `TargetExists`, or what the system said. There is no new store then.
+/// it says that it has a format that is not known and nothing in it looks like one that is, `TargetExists`, or what the
+/// system said. There is no new store then.
 pub fn salvage(from: &Path, dir: &Path, settings: &MvccSettings) -> Result<SalvageReport, MvccError> {
     let file = SalvageFile::open(&data_file(from)).map_err(check_error)?;
     let plan = Plan::best(&file)?;
@@ -231,9 +232,8 @@ impl Plan {
         lost.splice(0..0, holes.iter().map(|hole| LostRevisions { first: hole.first, last: hole.last }));
         if unplaced {
             lost.insert(0, LostRevisions { first: 1, last: Some(current) });
-            self.report
-                .remarks
-                .push("the number of changes is not the one that it should be, and nobody can tell of which revisions any are missing".to_owned());
+            let told = "the number of changes is not the one that it should be, and nobody can tell of which revisions any are missing";
+            self.report.remarks.push(told.to_owned());
         }
         (self.report.lost, self.report.lost_left_out) = bounded(merged(lost), TOLD_MAX);
         self.report.compact_revision = compact;

@@ -13,8 +13,8 @@ use crate::error::BackendError;
 const TABLES_MAX: u64 = 1000;
 
 /// Tables of up to so many pages are looked at whole: 4 MiB take a millisecond. Of larger ones so many pages are, and all
-/// branches, which are a hundredth of them. What a page in a larger table holds is for whoever reads it to find damaged: that is the log, whose
-/// records have sums and follow each other.
+/// branches, which are a hundredth of them. What the other pages of a larger table hold is for whoever reads them to find
+/// damaged: that is the log, whose records have sums and follow each other.
 const WHOLE_PAGES_MAX: u64 = 1024;
 
 /// Makes sure that the data file at `path` is a whole one of ours: that it has these `tables` or some of them, and

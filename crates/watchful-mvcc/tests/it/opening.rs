@@ -134,6 +134,38 @@ fn what_has_leases_or_notes_is_no_new_store() {
     }
 }
 
+/// Writes what a store of the first format keeps about itself over what a closed store does.
+fn make_first_format(store: &Store, more: impl FnOnce(&Backend, &mut watchful_backend::WriteTxn<'_>)) {
+    let backend =
+        Backend::open(store.path(), &BackendSettings::default(), &["log", "meta", "lease", "note"]).unwrap();
+    let meta = backend.table("meta").unwrap();
+    let mut txn = backend.write().unwrap();
+    txn.put(meta, b"format", &1_u32.to_be_bytes()).unwrap();
+    txn.put(meta, b"store_id", &[7; 16]).unwrap();
+    txn.put(meta, b"epoch", &3_u64.to_be_bytes()).unwrap();
+    more(&backend, &mut txn);
+    txn.commit().unwrap();
+}
+
+#[test]
+fn a_store_of_the_first_format_is_made_one_of_this() {
+    let mut store = Store::new();
+    store.run("put a 1\nput b 1\nput b 2");
+    store.compact(3);
+    store.close();
+    make_first_format(&store, |backend, txn| {
+        txn.put(backend.table("meta").unwrap(), b"compact_scheduled", &3_u64.to_be_bytes()).unwrap();
+        txn.put(backend.table("meta").unwrap(), b"compact_finished", &3_u64.to_be_bytes()).unwrap();
+        txn.put(backend.table("lease").unwrap(), &7_u64.to_be_bytes(), &60_u64.to_be_bytes()).unwrap();
+    });
+    let report = store.reopen();
+    assert_eq!((report.rows, report.leases, store.epoch(), store.store_id()), (3, 1, 3, [7; 16]));
+    assert_eq!((store.compact_revision(), store.current_revision()), (3, 4));
+    store.close();
+    let report = watchful_mvcc::check(store.path()).unwrap();
+    assert!(report.is_ok(), "{report:?}");
+}
+
 /// A store of the first format with a damaged record was made one of this format, and refused only then: the program that wrote it
 /// could not be asked about it any more.
 #[test]
@@ -141,19 +173,12 @@ fn a_damaged_store_of_the_first_format_is_left_as_it_is() {
     let mut store = Store::new();
     store.run("put a 1\nput b 1");
     store.close();
-    let tables = ["log", "meta", "lease", "note"];
-    {
-        let backend = Backend::open(store.path(), &BackendSettings::default(), &tables).unwrap();
-        let (log, meta) = (backend.table("log").unwrap(), backend.table("meta").unwrap());
-        let mut txn = backend.write().unwrap();
-        txn.put(meta, b"format", &1_u32.to_be_bytes()).unwrap();
-        txn.put(meta, b"store_id", &[7; 16]).unwrap();
-        txn.put(meta, b"epoch", &1_u64.to_be_bytes()).unwrap();
+    make_first_format(&store, |backend, txn| {
         let row = watchful_revision::Revision::start_of(2).to_bytes();
-        txn.put(log, &row, b"not a record").unwrap();
-        txn.commit().unwrap();
-    }
+        txn.put(backend.table("log").unwrap(), &row, b"not a record").unwrap();
+    });
     assert!(matches!(Mvcc::open(store.path(), &store.settings), Err(MvccError::Damaged { .. })));
+    let tables = ["log", "meta", "lease", "note"];
     let backend = Backend::open(store.path(), &BackendSettings::default(), &tables).unwrap();
     let format = backend.read().unwrap();
     let format = format.get(backend.table("meta").unwrap(), b"format").unwrap();
