@@ -293,7 +293,7 @@ mod tests {
         let counts = Arc::<Counts>::default();
         let (one, other) = (Unread::new(Arc::clone(&counts)), Unread::new(Arc::clone(&counts)));
         let _own = one.charge(large(SHARE_BYTES));
-        counts.unread_bytes.add(ALL_BYTES_MAX - signed(SHARE_BYTES));
+        counts.unread_bytes.add(ALL_BYTES_MAX - 2 * signed(SHARE_BYTES));
         let others = other.charge(large(SHARE_BYTES));
         let waits = waiting(&one).await;
         drop(others);

@@ -12,7 +12,7 @@ use tokio::task::{JoinHandle, yield_now};
 use tokio::time::timeout;
 use tower::{Layer as _, Service as _};
 use watchful::{Durability, KeyRange, RangeOptions};
-use watchful_server::{Front, FrontLayer, Server, ServerSettings};
+use watchful_server::{Bounded, Front, FrontLayer, Server, ServerSettings};
 use watchful_testkit::checkers;
 
 use super::calls::{Call, Form};
@@ -30,7 +30,7 @@ const INTERNAL: &str = "13";
 pub(super) struct Door {
     pub(super) seen: Seen,
     server: Server,
-    front: Front,
+    front: Bounded<Front>,
     tokens: Vec<String>,
     waiting: Vec<JoinHandle<Answer>>,
     revision: u64,
