@@ -169,7 +169,12 @@ impl Plan {
     }
 
     fn replaces(&self, newest: &Self) -> bool {
+        // Compaction deletes rows from one commit to the next, so those that it leaves alone are counted by themselves too.
+        let compacted = self.report.compact_revision_before.max(newest.report.compact_revision_before);
+        let is_above = |row: &&Row| Some(row.revision.main) > compacted;
+        let above = |plan: &Self| plan.finds.rows.iter().filter(is_above).count();
         self.report.is_whole()
+            && above(self) >= above(newest)
             && self.finds.problems == 0
             && self.finds.rows.len() >= newest.finds.rows.len()
             && !self.finds.rows.is_empty()

@@ -70,10 +70,14 @@ struct Case<'t> {
     fault: Fault,
     /// So many failed calls have had their consequences.
     over: usize,
+    /// Whether a compaction was ever asked for, whose slices nobody waits for.
+    may_compact: bool,
     store: Option<Store>,
     /// And the first revision that it is still owed.
     watch: Option<(Watch, u64)>,
     states: Vec<State>,
+    /// What writes that were refused would have led to: their pages may be in the file, where nothing leads to them.
+    refused: Vec<Model>,
     bounds: Vec<Bound>,
     next_lease: LeaseId,
     /// What the store said of itself: it writes no more.
@@ -139,9 +143,11 @@ impl<'t> Case<'t> {
             fault: fault(&mut rng),
             rng,
             over: 0,
+            may_compact: false,
             store: None,
             watch: None,
             states: vec![State::default()],
+            refused: Vec::new(),
             bounds: vec![start],
             next_lease: LEASE,
             is_unknown: false,
@@ -305,8 +311,7 @@ impl<'t> Case<'t> {
     /// A call of the store has come to its end. Unless a slice of compaction, which nobody waits for, may have met them, the
     /// failures so far are no reason for anything that fails later.
     fn is_over(&mut self, has_told: bool) {
-        let may_compact = self.states.iter().any(|state| state.model.compact_revision() > 0);
-        if has_told || !may_compact {
+        if has_told || !self.may_compact {
             self.over = self.tape.hits();
         }
     }
@@ -324,9 +329,8 @@ impl<'t> Case<'t> {
         let mut met = self.tape.hits_since(before);
         // Whoever is told how much was written may write the rest.
         met.retain(|call| *call != Call::Write || self.fault.how != How::StopsShort);
-        let may_compact = self.states.iter().any(|state| state.model.compact_revision() > 0);
         self.is_over(false);
-        if may_compact || !met.iter().any(|call| kinds.contains(call)) {
+        if self.may_compact || !met.iter().any(|call| kinds.contains(call)) {
             return Ok(());
         }
         Err(format!("it went well, and these had failed: {met:?}").into())
@@ -356,6 +360,7 @@ impl<'t> Case<'t> {
             return self.write(1);
         }
         let revision = first + self.rng.below(last - first + 1);
+        self.may_compact = true;
         self.one(Wanted::Compaction(revision), |store| store.compact(revision).wait())
     }
 
@@ -426,9 +431,14 @@ impl<'t> Case<'t> {
     fn settle(&mut self, begun: Begun, answers: Vec<(Wanted, Answer)>) -> Outcome {
         let Begun { bound, now } = begun;
         let mut done = now;
+        let mut refused = self.states[now].clone();
         for (wanted, answer) in answers {
             match answer {
-                Answer::Refused => continue,
+                Answer::Refused => {
+                    wanted.apply(&mut refused)?;
+                    self.refused.push(refused.model.clone());
+                    continue;
+                }
                 Answer::Done if self.is_unknown => {
                     return Err("it wrote after an outcome that is unknown".into());
                 }
@@ -555,7 +565,7 @@ impl<'t> Case<'t> {
         image.write(&folder)?;
         let expected = Expected {
             states: &self.states,
-            lost: &[],
+            lost: &self.refused,
             first: bound.first,
             last: bound.last,
             acknowledged: bound.acknowledged,

@@ -4,9 +4,13 @@
 
 use std::fs;
 
+<<<<<<< ours
 use watchful_backend::{Backend, BackendSettings};
 use watchful_mvcc::{LostRevisions, Mvcc, MvccError, PutOptions, SalvageReport, check, salvage, savable};
 use watchful_revision::Revision;
+=======
+use watchful_mvcc::{LostRevisions, Mvcc, MvccError, PutOptions, SalvageReport, check, salvage};
+>>>>>>> theirs
 
 use crate::support::{Store, rows_at, settings};
 
@@ -213,6 +217,31 @@ fn half_a_revision_is_not_saved() {
     let (_dir, saved, report) = save(&store);
     assert_eq!((report.current_revision, report.doubtful_keys), (3, 0));
     assert_eq!(keys(&saved, 3), ["a=1", "b=1"]);
+}
+
+/// The newest commit had four revisions, the last of them damaged, and a slice of a compaction. The commit before was taken in its
+/// place, because it had more rows: those that were deleted since. Three revisions that were whole were lost.
+#[test]
+fn rows_that_compaction_has_deleted_do_not_speak_for_the_commit_before() {
+    let mut store = Store::new();
+    for round in 0..20 {
+        store.run(&format!("put a {round}"));
+    }
+    {
+        let mut group = store.begin_group().unwrap();
+        group.schedule_compaction(20).unwrap();
+        group.commit().unwrap();
+        let mut group = store.begin_group().unwrap();
+        for value in ["1", "2", "3", "unmistakable"] {
+            group.txn(|txn| txn.put(b"b", value.as_bytes(), PutOptions::default())).unwrap();
+        }
+        group.compact_slice(1000).unwrap();
+        group.commit().unwrap();
+    }
+    damage(&mut store, |bytes| flip(bytes, b"unmistakable", 3));
+    let (_dir, saved, report) = save(&store);
+    assert_eq!(report.lost, [LostRevisions { first: 25, last: Some(25) }]);
+    assert_eq!(keys(&saved, 24), ["a=19", "b=3"]);
 }
 
 /// A log with branch pages, and keys that were compacted away.
