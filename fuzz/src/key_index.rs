@@ -4,7 +4,7 @@
 //! same files.
 
 use arbitrary::{Result, Unstructured};
-use index::{Direction, KeyIndex, Newest, Version, Walk};
+use index::{Direction, KeyIndex, Newest, Spot, Version, Walk};
 use twin::{Change, Pair};
 use watchful_revision::KeyRange;
 

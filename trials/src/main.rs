@@ -10,6 +10,8 @@ mod run;
 
 mod tally;
 
+mod rows;
+
 mod trials;
 
 mod threads;

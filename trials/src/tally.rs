@@ -17,6 +17,12 @@ impl Tally {
     pub(crate) fn never(&self, wanted: &[&'static str]) -> Vec<&'static str> {
         wanted.iter().copied().filter(|what| self.0.get(*what).is_none_or(|count| *count == 0)).collect()
     }
+
+    /// Of what is not counted but measured, the most.
+    pub(crate) fn raise(&mut self, what: &'static str, measured: u64) {
+        let most = self.0.entry(what.into()).or_default();
+        *most = measured.max(*most);
+    }
 }
 
 impl fmt::Display for Tally {

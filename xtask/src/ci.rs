@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use xshell::{Shell, cmd};
 
-use crate::{Outcome, bench, fuzz, main_job, plant, root, stress, test, tidy};
+use crate::{Outcome, bench, concurrency, fuzz, main_job, plant, root, stress, test, tidy};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -39,6 +39,7 @@ const STEPS: &[Step] = &[
         name: "fuzzing, shortly",
         run: |shell| fuzz::run(shell, &fuzz::Arguments::each_for(FUZZ_SECONDS)),
     },
+    Step { name: "orders of threads", run: concurrency::loom },
     Step { name: "planted faults apply", run: |shell| plant::run(shell, &plant::Arguments::check()) },
     Step { name: "benchmarks, quickly", run: |shell| bench::run(shell, &words("--quick")) },
     Step { name: "the README's main job", run: main_job::run },

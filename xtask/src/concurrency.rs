@@ -43,9 +43,20 @@ pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> Outcome {
     Ok(())
 }
 
-fn loom(shell: &Shell) -> Outcome {
-    let models = cmd!(shell, "cargo test --package watchful --lib --target-dir target/loom loom_models");
-    Ok(models.env("RUSTFLAGS", "--cfg loom").run()?)
+/// Only the unit tests of the one crate are compiled with the flag: all they need is there from the other tests.
+pub(crate) fn loom(shell: &Shell) -> Outcome {
+    let build = cmd!(shell, "cargo rustc --package watchful --lib --profile test");
+    let build = build.args(["--message-format", "json-render-diagnostics", "--", "--cfg", "loom"]);
+    let models =
+        executable_in(&build.read()?).ok_or("cargo does not tell where it put the models")?.to_owned();
+    println!("Running the models ({models})");
+    Ok(cmd!(shell, "{models} loom_models").run()?)
+}
+
+/// What cargo says that it built, in its JSON.
+fn executable_in(messages: &str) -> Option<&str> {
+    let (_, path) = messages.rsplit_once(r#""executable":""#)?;
+    path.split('"').next()
 }
 
 /// The crates that do no I/O of their own; what a model of a store is judged by is not worth the time.
@@ -76,4 +87,18 @@ fn tsan(shell: &Shell) -> Outcome {
 fn skipped(tool: &str, remedy: &str) -> Outcome {
     println!("SKIPPED, {tool} checked nothing: this machine has no toolchain for it ({remedy})");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_executable_is_the_last_that_cargo_names() {
+        let messages = "{\"reason\":\"compiler-artifact\",\"executable\":null,\"fresh\":true}\n\
+                        {\"reason\":\"compiler-artifact\",\"executable\":\"/deps/models-1\",\"fresh\":false}\n\
+                        {\"reason\":\"build-finished\",\"success\":true}\n";
+        assert_eq!(executable_in(messages), Some("/deps/models-1"));
+        assert_eq!(executable_in("{\"executable\":null}"), None);
+    }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use crate::defragment::remove_leftover;
-use crate::environment::{DATA_FILE, Environment};
+use crate::environment::{DATA_FILE, Environment, SETTLING};
 use crate::error::BackendError;
 use crate::file::{check_file, verify_file};
 use crate::folder::{Folder, make_data_file};
@@ -212,7 +212,7 @@ impl Backend {
         let environment = self.shared.seats.lock().writable()?;
         environment.force_first_pages().map_err(|source| {
             self.shared.poison();
-            BackendError::Io { what: "forcing the data file to the disk", source }
+            BackendError::Io { what: SETTLING, source }
         })
     }
 

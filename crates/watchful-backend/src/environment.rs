@@ -22,13 +22,16 @@ pub(crate) type RawTable = Database<'static, Bytes, Bytes>;
 /// The name LMDB gives the data file inside a folder.
 pub(crate) const DATA_FILE: &str = "data.mdb";
 
+/// What fails when the first pages cannot be forced to the disk.
+pub(crate) const SETTLING: &str = "forcing the data file to the disk";
+
 /// An open environment with all its tables.
 pub(crate) struct Environment {
     pub(crate) env: Env<WithoutTls>,
     pub(crate) tables: Vec<RawTable>,
     pub(crate) data_file: PathBuf,
     pub(crate) readers_max: u32,
-    /// None where no commit waits for the disk, or none is made; and where the file cannot be opened once more.
+    /// None where no commit waits for the disk, or none is made.
     ahead: Option<Ahead>,
 }
 
@@ -44,10 +47,26 @@ impl Environment {
         let mut this = Self::map(dir, EnvFlags::empty(), dir.join(DATA_FILE), settings, names)?;
         this.env.clear_stale_readers().map_err(|error| this.error("clearing stale readers", error))?;
         if settings.durability != Durability::Unsynced {
-            this.ahead = Ahead::of(&this.data_file).ok();
+            // Without a descriptor of our own a disk that fails could not be told from one that is full.
+            let ahead = Ahead::of(&this.data_file);
+            let opened =
+                ahead.map_err(|source| BackendError::Io { what: "opening the data file once more", source });
+            this.ahead = Some(opened?);
         }
+        let mut is_settled = false;
         for name in names {
-            let table = this.create_table(name).map_err(|error| this.error("making a table", error))?;
+            let found = this.open_table(name).map_err(|error| this.error("opening a table", error))?;
+            let table = match found {
+                Some(table) => table,
+                None => {
+                    // It is the first write after what may have been an unclean end: see `Backend::settle`.
+                    if !std::mem::replace(&mut is_settled, true) {
+                        let settled = this.force_first_pages();
+                        settled.map_err(|source| BackendError::Io { what: SETTLING, source })?;
+                    }
+                    this.create_table(name).map_err(|error| this.error("making a table", error))?
+                }
+            };
             this.tables.push(table);
         }
         this.relax(settings.durability).map_err(|error| this.error("setting the durability", error))?;

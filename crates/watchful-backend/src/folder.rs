@@ -129,13 +129,21 @@ impl Drop for Folder {
 ///
 /// # Errors
 ///
-/// What the system said of the folder or of the one that holds its name. Those further up may be on file systems where this
-/// cannot be asked for, or may not be opened by this user, and then they are nobody's new folders.
+/// What the system said of the folder or of the one that holds its name, but for that this one may not be opened by this user,
+/// and then nobody has made the folder just before. Those further up may be on file systems where this cannot be asked for, and
+/// then they are nobody's new folders either.
 pub fn force_names(folder: &Path) -> io::Result<()> {
     let folder = folder.canonicalize()?;
-    sync_folder(&folder)?;
+    let sync = |folder: &Path| {
+        let told = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", folder.display()));
+        sync_folder(folder).map_err(told)
+    };
+    sync(&folder)?;
     let mut above = folder.ancestors().skip(1);
-    above.next().map_or(Ok(()), sync_folder)?;
+    match above.next().map_or(Ok(()), sync) {
+        Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
+        _ => {}
+    }
     above.for_each(|folder| drop(sync_folder(folder)));
     Ok(())
 }

@@ -9,11 +9,10 @@ use watchful_revision::{RecordRef, Revision};
 use crate::error::Opaque;
 use crate::format::{
     FORMAT, FORMAT_WITHOUT_SUMS, META_COMPACT_FINISHED, META_COMPACT_SCHEDULED, META_EPOCH, META_FORMAT,
-    META_STORE_ID, TABLE_LEASE, TABLE_LOG, TABLE_META, TABLE_NOTE, TABLES, parse_lease,
-    parse_lease_without_sum, parse_meta,
+    META_STORE_ID, TABLE_LEASE, TABLE_LOG, TABLE_META, TABLE_NOTE, TABLES, is_before_first_write,
+    is_possible, parse_lease, parse_lease_without_sum, parse_meta,
 };
 use crate::lives::{KeyMark, Life, Lives};
-use crate::salvage::{SalvageReport, savable};
 use crate::{MvccError, note};
 
 /// What a check found.
@@ -38,8 +37,6 @@ pub struct CheckReport {
     pub problems: Vec<String>,
     /// How many more things are wrong.
     pub problems_left_out: u64,
-    /// Where something is wrong: what can still be saved, or why nothing can.
-    pub savable: Option<Result<SalvageReport, String>>,
 }
 
 /// The most problems of records that are told one by one; those of pages have a bound of their own.
@@ -62,22 +59,17 @@ impl CheckReport {
 }
 
 /// Checks the store in the folder `dir`, or the one in a backup's file: its pages, each record's checksum and content,
-/// that above the compact revision no revision is missing, and no change in one or of a key. Where anything is wrong it
-/// also tells what can still be saved: see [`salvage`](crate::salvage).
+/// that above the compact revision no revision is missing, and no change in one or of a key. What can still be saved where
+/// anything is wrong, [`savable`](crate::savable) tells.
 ///
-/// The store must be closed. The check reads every page in use once, and once more where something is wrong. It takes about
-/// 50 bytes of memory a key.
+/// The store must be closed. The check reads every page in use once. It takes 50 to 100 bytes of memory a key, and half as much
+/// again while it makes room for more.
 ///
 /// # Errors
 ///
 /// `NotAStore` when there is no store to check, or what the system said. Everything else is in the report.
 pub fn check(dir: &Path) -> Result<CheckReport, MvccError> {
-    let data_file = data_file(dir);
-    let mut report = look(&data_file)?;
-    if !report.is_ok() {
-        report.savable = Some(savable(&data_file).map_err(|error| error.to_string()));
-    }
-    Ok(report)
+    look(&data_file(dir))
 }
 
 pub(crate) fn data_file(dir: &Path) -> PathBuf {
@@ -97,6 +89,7 @@ pub(crate) fn look(data_file: &Path) -> Result<CheckReport, MvccError> {
     })
     .map_err(check_error)?;
     check.tables(pages.tables.iter().map(|table| table.name.as_str()));
+    check.commit = pages.commit;
     let mut report = check.finish();
     (report.pages, report.used_pages) = (pages.pages, pages.used_pages);
     report.problems_left_out += pages.problems_left_out;
@@ -124,6 +117,8 @@ struct Check {
     format: Option<u32>,
     has_store_id: bool,
     has_epoch: bool,
+    /// The newest commit.
+    commit: u64,
     /// How many values of leases and of `meta` have their sums, and how many have none.
     with_sum: u64,
     without_sum: u64,
@@ -215,14 +210,13 @@ impl Check {
                 row
             }
         };
-        let number = value.try_into().map(u64::from_be_bytes);
-        match name {
-            META_STORE_ID if value.len() == 16 => self.has_store_id = true,
-            META_EPOCH if number.is_ok() => self.has_epoch = true,
-            META_COMPACT_SCHEDULED if number.is_ok() => {
-                self.report.compact_revision = number.unwrap_or_default();
-            }
-            META_COMPACT_FINISHED if number.is_ok() => {}
+        let number = value.try_into().map(u64::from_be_bytes).ok();
+        let number = number.filter(|number| is_possible(name, *number));
+        match (name, number) {
+            (META_STORE_ID, _) if value.len() == 16 => self.has_store_id = true,
+            (META_EPOCH, Some(_)) => self.has_epoch = true,
+            (META_COMPACT_SCHEDULED, Some(number)) => self.report.compact_revision = number,
+            (META_COMPACT_FINISHED, Some(_)) => {}
             _ => self.report.problem(format!("`{}` in its table `meta` is damaged", key.escape_ascii())),
         }
     }
@@ -231,7 +225,8 @@ impl Check {
     fn is_unmade(&self) -> bool {
         let rows = self.report.rows + self.report.leases + self.report.notes;
         let is_known = self.has_store_id || self.has_epoch || self.format.is_some();
-        !is_known && rows == 0 && self.with_sum == 0 && self.without_sum == 0
+        let is_empty = !is_known && rows == 0 && self.with_sum == 0 && self.without_sum == 0;
+        is_empty && is_before_first_write(self.commit)
     }
 
     fn finish(mut self) -> CheckReport {

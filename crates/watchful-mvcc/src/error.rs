@@ -110,6 +110,13 @@ pub enum MvccError {
     /// until the store is opened again.
     #[error("the outcome of a commit is unknown: open the store again to find out")]
     OutcomeUnknown,
+    /// The data file could not be opened again when it had been exchanged for a smaller one. Everything committed is in
+    /// it; nothing can be read or written before the store is opened anew.
+    #[error("the data file could not be opened again: {reason}; open the store again")]
+    Lost {
+        /// Why.
+        reason: String,
+    },
     /// Somebody has this store open.
     #[error("the store in {} is open already: one program at a time may have it open", path.display())]
     AlreadyOpen {
@@ -237,6 +244,7 @@ impl From<BackendError> for MvccError {
                 Self::DamagedStore { what: format!("{}: {what}", path.display()) }
             }
             BackendError::Poisoned => Self::OutcomeUnknown,
+            BackendError::Lost { reason } => Self::Lost { reason },
             other => Self::Backend(Opaque::new(other)),
         }
     }

@@ -46,6 +46,13 @@ const SUM_LEN: usize = 4;
 /// The tables of a store.
 pub(crate) const TABLES: [&str; 4] = [TABLE_LOG, TABLE_META, TABLE_LEASE, TABLE_NOTE];
 
+/// Whether a store whose newest commit is this one was never written to but for its making: a commit for each table, and one for
+/// what a store keeps about itself, which a power failure may have left without its pages. With a later one, tables that are
+/// empty are damage: they are pages of an earlier moment.
+pub(crate) fn is_before_first_write(commit: u64) -> bool {
+    commit <= TABLES.len() as u64 + 1
+}
+
 pub(crate) const TABLE_LOG: &str = "log";
 pub(crate) const TABLE_META: &str = "meta";
 pub(crate) const TABLE_LEASE: &str = "lease";
@@ -56,6 +63,15 @@ pub(crate) const META_STORE_ID: &str = "store_id";
 pub(crate) const META_EPOCH: &str = "epoch";
 pub(crate) const META_COMPACT_SCHEDULED: &str = "compact_scheduled";
 pub(crate) const META_COMPACT_FINISHED: &str = "compact_finished";
+
+/// The highest main revision that a loaded history, or a compact revision, may have. Clients see revisions as signed numbers, and
+/// as many as there were can follow before one is negative. No store that only counts gets there.
+pub(crate) const REVISION_MAX: u64 = 1 << 62;
+
+/// Whether a number in `meta` can be one that a store has written.
+pub(crate) fn is_possible(name: &str, number: u64) -> bool {
+    ![META_COMPACT_SCHEDULED, META_COMPACT_FINISHED].contains(&name) || number <= REVISION_MAX
+}
 
 /// The handles of a store's tables.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +91,17 @@ impl Tables {
         };
         let (log, meta) = (table(TABLE_LOG)?, table(TABLE_META)?);
         Ok(Self { log, meta, lease: table(TABLE_LEASE)?, note: table(TABLE_NOTE)? })
+    }
+}
+
+impl Tables {
+    pub(crate) fn are_empty(self, txn: &ReadTxn) -> Result<bool, MvccError> {
+        for table in [self.log, self.meta, self.lease, self.note] {
+            if !txn.is_empty(table)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -108,6 +135,14 @@ pub(crate) fn read_meta(txn: &ReadTxn, tables: Tables) -> Result<Meta, MvccError
     })
 }
 
+/// The compact revision of a store of format 1.
+pub(crate) fn compact_revision_without_sum(txn: &ReadTxn, tables: Tables) -> Result<Option<u64>, MvccError> {
+    let Some(row) = txn.get(tables.meta, META_COMPACT_SCHEDULED.as_bytes())? else { return Ok(None) };
+    let number = row.try_into().map(u64::from_be_bytes).ok();
+    let number = number.filter(|number| is_possible(META_COMPACT_SCHEDULED, *number));
+    number.map(Some).ok_or_else(|| damaged(META_COMPACT_SCHEDULED))
+}
+
 /// Writes what a new store keeps about itself.
 pub(crate) fn write_new(txn: &mut WriteTxn<'_>, tables: Tables, store_id: [u8; 16]) -> Result<(), MvccError> {
     txn.put(tables.meta, META_FORMAT.as_bytes(), &FORMAT.to_be_bytes())?;
@@ -120,7 +155,8 @@ pub(crate) fn add_sums(txn: &mut WriteTxn<'_>, tables: Tables) -> Result<(), Mvc
     for name in [META_STORE_ID, META_EPOCH, META_COMPACT_SCHEDULED, META_COMPACT_FINISHED] {
         let Some(value) = txn.get(tables.meta, name.as_bytes())?.map(<[u8]>::to_vec) else { continue };
         let len = if name == META_STORE_ID { 16 } else { 8 };
-        if value.len() != len {
+        let number = value.as_slice().try_into().map(u64::from_be_bytes);
+        if value.len() != len || number.is_ok_and(|number| !is_possible(name, number)) {
             return Err(damaged(name));
         }
         write_meta(txn, tables, name, &value)?;
@@ -143,7 +179,8 @@ pub(crate) fn read_number(txn: &ReadTxn, tables: Tables, name: &str) -> Result<O
 
 /// The number in a row of the table `meta`. `None` when it is not one.
 pub(crate) fn parse_number(name: &str, row: &[u8]) -> Option<u64> {
-    Some(u64::from_be_bytes(parse_meta(name, row)?.try_into().ok()?))
+    let number = u64::from_be_bytes(parse_meta(name, row)?.try_into().ok()?);
+    is_possible(name, number).then_some(number)
 }
 
 /// The value in a row of the table `meta`. `None` when its sum is not the one behind it.

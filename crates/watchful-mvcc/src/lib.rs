@@ -149,7 +149,7 @@ pub use request::{
     RequestOp, SortOrder, SortTarget, TxnRequest, TxnResponse,
 };
 pub use restore::{load_store, restore_backup};
-pub use salvage::{LostRevisions, SalvageReport, salvage};
+pub use salvage::{LostRevisions, SalvageReport, salvage, savable};
 pub use settings::{Durability, MvccSettings};
 pub use stats::{Defragmented, MvccStats};
 pub use store::{Mvcc, OpenReport};

@@ -1,19 +1,24 @@
 //! Whether a log tells the whole life of each key: every change of a key names, by its version and its create revision, the
 //! change before it. Above the compact revision that one must be there, or a row has been lost.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
 
-use foldhash::quality::FixedState;
 use hashbrown::HashMap;
 use watchful_revision::{KeyValueRef, RecordKind};
 
-/// Stands for a key. Two keys of a store never share one: it has 128 bits.
+/// What keys are hashed with: SipHash, with seeds of this process's own. Whoever writes keys must not be able to make two that
+/// share a mark, so no hash will do that is made for speed, nor seeds that can be read in this source.
+static HASHERS: LazyLock<[RandomState; 2]> = LazyLock::new(|| [RandomState::new(), RandomState::new()]);
+
+/// Stands for a key, in this process. Two keys of a store never share one: it has 128 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct KeyMark(u64, u64);
 
 impl KeyMark {
     pub(crate) fn of(key: &[u8]) -> Self {
-        Self(FixedState::with_seed(1).hash_one(key), FixedState::with_seed(2).hash_one(key))
+        let [first, second] = &*HASHERS;
+        Self(first.hash_one(key), second.hash_one(key))
     }
 }
 

@@ -13,17 +13,14 @@ use watchful_revision::{
     KeyValueRef, LeaseId, Put, RecordKind, Revision, TooLarge, encode_put, encode_tombstone,
 };
 
-use crate::format::{self, META_COMPACT_SCHEDULED, META_EPOCH};
+use crate::format::{self, META_COMPACT_SCHEDULED, META_EPOCH, REVISION_MAX};
 use crate::group::Writer;
 use crate::index::{CHANGES_MAX, KEY_LEN_MAX};
 use crate::lease::Leases;
+use crate::open::doubt;
 use crate::scan::{LogRow, LogScan, Misfit};
 use crate::store::{Inner, Mvcc};
 use crate::{CommitFailure, MvccError, note};
-
-/// The highest main revision that a loaded history may have. Clients see revisions as signed numbers, and as many as there were
-/// can follow before one is negative.
-const REVISION_MAX: u64 = 1 << 62;
 
 /// Where a loaded history begins and ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,7 +183,13 @@ impl Loader<'_> {
         }
         let (used_bytes, quota_bytes) = (self.inner.backend.used_bytes(), self.inner.settings.quota_bytes);
         let Self { inner, write, mut writer, scan, mut leases, .. } = self;
-        write.commit().map_err(|error| CommitFailure::of(error, used_bytes, quota_bytes))?;
+        if let Err(error) = write.commit() {
+            let failure = CommitFailure::of(error, used_bytes, quota_bytes);
+            if matches!(failure, CommitFailure::OutcomeUnknown(_)) {
+                doubt(inner);
+            }
+            return Err(failure.into());
+        }
 
         let scanned = scan.finish();
         for (key, lease) in &scanned.leased {

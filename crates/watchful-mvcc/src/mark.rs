@@ -98,6 +98,11 @@ pub(crate) fn write(dir: &Path, mark: &Mark) -> Result<(), MvccError> {
     replace(dir, mark.to_text().as_bytes()).map_err(|error| unusable(dir.join(FILE), &error))
 }
 
+/// Removes the mark, where there is one.
+pub(crate) fn remove(dir: &Path) -> io::Result<()> {
+    fs::remove_file(dir.join(FILE))
+}
+
 /// Through a second file, so that a power failure leaves the old text or the new.
 fn replace(dir: &Path, text: &[u8]) -> io::Result<()> {
     let new = dir.join(format!("{FILE}.new"));

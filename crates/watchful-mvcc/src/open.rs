@@ -32,8 +32,9 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
     let tables = Tables::of(&backend)?;
     let (found, left) = (look(dir, &backend, tables)?, mark::read(dir)?);
     let was_open = left.as_ref().is_some_and(|left| left.is_open);
+    let in_doubt = |error| in_doubt(dir, left.as_ref(), &now, error);
     if found == Found::New || was_open {
-        backend.settle()?;
+        backend.settle().map_err(|error| in_doubt(error.into()))?;
     }
     let epoch_raised = left.as_ref().is_some_and(|left| left.may_have_lost(&now));
     let before = mark_before_writing(found, was_open, epoch_raised, &now);
@@ -41,19 +42,24 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
         mark::write(dir, mark)?;
     }
     if found != Found::Store {
-        make(&backend, tables, found)?;
+        if found == Found::WithoutSums {
+            // What is damaged stays as it is, so that the program that wrote it can still be asked.
+            let txn = backend.read()?;
+            scan_log(&txn, tables, format::compact_revision_without_sum(&txn, tables)?)?;
+        }
+        make(&backend, tables, found).map_err(in_doubt)?;
     }
 
     let txn = backend.read()?;
     let mut meta = format::read_meta(&txn, tables)?;
     let leases = read_leases(&txn, tables)?;
-    let scanned = scan_log(&txn, tables, &meta)?;
+    let scanned = scan_log(&txn, tables, meta.compact_scheduled)?;
     drop(txn);
 
     failpoint!("mvcc::open::scanned");
     meta.epoch = meta.epoch.saturating_add(u64::from(epoch_raised));
     if was_open {
-        write_epoch(&backend, tables, meta.epoch)?;
+        write_epoch(&backend, tables, meta.epoch).map_err(in_doubt)?;
     }
     if before.as_ref() != Some(&now) {
         mark::write(dir, &now)?;
@@ -95,6 +101,18 @@ pub(crate) fn doubt(inner: &Inner) {
     }
 }
 
+/// The same of a failure while the store is opened: what whoever had it open before left with the system may be lost too, so
+/// the less durable of the two counts.
+fn in_doubt(dir: &Path, left: Option<&Mark>, now: &Mark, error: MvccError) -> MvccError {
+    let left = left.filter(|left| left.is_open).map(|left| left.durability);
+    let durabilities = [left, Some(now.durability)];
+    let less_durable = [Durability::Unsynced, Durability::Relaxed];
+    if let Some(durability) = less_durable.into_iter().find(|less| durabilities.contains(&Some(*less))) {
+        let _ = mark::write(dir, &Mark { is_open: true, durability, boot_id: String::new() });
+    }
+    error
+}
+
 /// Forces everything that was committed to the disk.
 pub(crate) fn sync(inner: &Inner) -> Result<(), MvccError> {
     let synced = inner.backend.sync();
@@ -129,7 +147,14 @@ fn look(dir: &Path, backend: &Backend, tables: Tables) -> Result<Found, MvccErro
         Some(FORMAT) => Ok(Found::Store),
         Some(FORMAT_WITHOUT_SUMS) => Ok(Found::WithoutSums),
         Some(found) => Err(MvccError::FormatVersion { found, supported: FORMAT }),
-        None if txn.is_empty(tables.log)? && txn.is_empty(tables.meta)? => Ok(Found::New),
+        None if tables.are_empty(&txn)? => {
+            if format::is_before_first_write(backend.stats().commits) {
+                Ok(Found::New)
+            } else {
+                let what = "its tables are empty, though it was written to".to_owned();
+                Err(MvccError::DamagedStore { what })
+            }
+        }
         None => {
             let reason = "it does not say which format it has".to_owned();
             Err(MvccError::NotAStore { path: dir.to_owned(), reason })
@@ -173,8 +198,8 @@ fn read_leases(txn: &ReadTxn, tables: Tables) -> Result<Leases, MvccError> {
     Ok(leases)
 }
 
-fn scan_log(txn: &ReadTxn, tables: Tables, meta: &Meta) -> Result<Scanned, MvccError> {
-    let mut scan = LogScan::new(meta.compact_scheduled.unwrap_or(0), txn.len(tables.log)?);
+fn scan_log(txn: &ReadTxn, tables: Tables, compact_revision: Option<u64>) -> Result<Scanned, MvccError> {
+    let mut scan = LogScan::new(compact_revision.unwrap_or(0), txn.len(tables.log)?);
     let mut rows = Vec::with_capacity(TOGETHER);
     for row in txn.range(tables.log, ..)? {
         let (key, record) = row?;
@@ -251,4 +276,36 @@ fn random_id() -> [u8; 16] {
         half.copy_from_slice(&RandomState::new().build_hasher().finish().to_be_bytes());
     }
     id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk failed the sync with which a killed store was opened, and the next open trusted the machine, which had been up all
+    /// the while: pages that the system had thrown away were taken for written, and revisions were given out again in the same
+    /// epoch.
+    #[test]
+    fn a_sync_that_fails_at_an_open_leaves_a_mark_that_trusts_nobody() {
+        use Durability::{Relaxed, Synced, Unsynced};
+        let mark = |durability, is_open| Mark { is_open, durability, boot_id: "boot 1".to_owned() };
+        let cases = [
+            (Some(mark(Synced, true)), Relaxed, Some(Relaxed)),
+            (Some(mark(Unsynced, true)), Synced, Some(Unsynced)),
+            (Some(mark(Relaxed, true)), Unsynced, Some(Unsynced)),
+            (None, Relaxed, Some(Relaxed)),
+            (Some(mark(Synced, true)), Synced, None),
+            // What was closed is on the disk.
+            (Some(mark(Unsynced, false)), Synced, None),
+        ];
+        for (left, durability, expected) in cases {
+            let dir = tempfile::tempdir().unwrap();
+            let now = mark(durability, true);
+            let told = in_doubt(dir.path(), left.as_ref(), &now, MvccError::OutcomeUnknown);
+            assert!(matches!(told, MvccError::OutcomeUnknown));
+            let found = mark::read(dir.path()).unwrap();
+            assert_eq!(found.as_ref().map(|found| found.durability), expected, "{left:?}, then {now:?}");
+            assert!(found.is_none_or(|found| found.may_have_lost(&now)));
+        }
+    }
 }

@@ -32,7 +32,11 @@ pub fn restore_backup(backup: &Path, dir: &Path) -> Result<(), MvccError> {
     }
     make_empty(dir)?;
     mark::write(dir, &Mark { is_open: true, durability: Durability::Unsynced, boot_id: String::new() })?;
-    copy_whole(backup, dir).map_err(|error| unusable(dir, &error))
+    copy_whole(backup, dir).map_err(|error| {
+        // So that it can be tried again; what it failed with is the error to tell.
+        let _ = mark::remove(dir);
+        unusable(dir, &error)
+    })
 }
 
 /// Where a store is loaded until it is whole.
@@ -79,8 +83,14 @@ fn load<E: From<MvccError>>(
 }
 
 fn move_whole(from: &Path, dir: &Path) -> io::Result<()> {
-    fs::rename(Backend::data_file(from), Backend::data_file(dir))?;
-    force_names(dir)
+    give_name(&Backend::data_file(from), dir)
+}
+
+/// Makes a file the data file of a folder, or leaves none there: whoever is told that it failed must not find a store.
+fn give_name(file: &Path, dir: &Path) -> io::Result<()> {
+    let data_file = Backend::data_file(dir);
+    fs::rename(file, &data_file)?;
+    force_names(dir).inspect_err(|_| drop(fs::remove_file(&data_file)))
 }
 
 fn make_empty(dir: &Path) -> Result<(), MvccError> {
@@ -92,10 +102,12 @@ fn make_empty(dir: &Path) -> Result<(), MvccError> {
 /// Under another name first, so that a restore that is broken off leaves no half of a store.
 fn copy_whole(backup: &Path, dir: &Path) -> io::Result<()> {
     let partial = dir.join("data.mdb.partial");
-    fs::copy(backup, &partial)?;
-    File::open(&partial)?.sync_all()?;
-    fs::rename(&partial, Backend::data_file(dir))?;
-    force_names(dir)
+    let copied = || {
+        fs::copy(backup, &partial)?;
+        File::open(&partial)?.sync_all()?;
+        give_name(&partial, dir)
+    };
+    copied().inspect_err(|_| drop(fs::remove_file(&partial)))
 }
 
 fn unusable(path: &Path, error: &io::Error) -> MvccError {

@@ -55,9 +55,7 @@ impl RowBuffer {
         let (view, start) = (record.key_value()?, self.bytes.len());
         match record.kind() {
             RecordKind::Put => {
-                let (create_revision, version, lease) = (view.create_revision, view.version, view.lease);
-                let put = Put { key: view.key, value: b"", create_revision, version, lease };
-                encode_put(revision, &put, &mut self.bytes)?;
+                encode_put(revision, &Put { value: b"", ..view.into() }, &mut self.bytes)?;
             }
             RecordKind::Tombstone => encode_tombstone(revision, view.key, &mut self.bytes)?,
         }

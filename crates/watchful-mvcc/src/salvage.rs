@@ -8,6 +8,9 @@
 //! - A key of the new store is **doubtful** when its last change came before a lost revision, in which it may have been changed
 //!   or deleted without a trace. A change that is lost leaves a trace where the key was put again later: by its version that one
 //!   says that a change came before it. When every change that is lost is known from such a trace, no key is doubtful.
+//! - What was compacted leaves gaps of its own. A row that is missing there without a trace, because a second thing is damaged,
+//!   shows in the number of rows alone: a tombstone that is gone brings its key back. Where it is not known how many rows are
+//!   missing elsewhere that number does not help, and the report says so.
 //! - A record on a page that nothing leads to counts only when every other page of the file is accounted for, so that it cannot
 //!   be an old page with what was compacted since, or was never committed.
 //!
@@ -23,10 +26,10 @@ use std::path::Path;
 
 use hashbrown::HashMap;
 use watchful_backend::{Place, SalvageFile};
-use watchful_revision::{LeaseId, Put, RecordKind, RecordRef, Revision};
+use watchful_revision::{LeaseId, RecordKind, RecordRef, Revision};
 
 use crate::check::{check_error, data_file};
-use crate::format::{FORMAT, FORMAT_WITHOUT_SUMS};
+use crate::format::FORMAT;
 use crate::lives::{KeyMark, Lives};
 use crate::restore::load_store;
 use crate::{LoadPlan, LoadRow, Loader, MvccError, MvccSettings, note};
@@ -63,8 +66,10 @@ pub struct SalvageReport {
     pub leases: u64,
     /// How many notes are saved.
     pub notes: u64,
-    /// The revisions of which changes are lost, in order, up to a bound.
+    /// The revisions of which changes are lost, in order, up to a bound. The last of them is always there.
     pub lost: Vec<LostRevisions>,
+    /// How many more of those there are, before the last.
+    pub lost_left_out: u64,
     /// How many keys may be older than they were, or may have been deleted.
     pub doubtful_keys: u64,
     /// The first of them, up to a bound, in the order of their last changes.
@@ -90,12 +95,14 @@ impl SalvageReport {
 /// The new store has an id of its own and a higher epoch. Nothing is in it that the damaged store did not hold; what it can
 /// no longer tell for sure, the report names.
 ///
-/// Memory holds about 100 bytes a change, and what a load needs.
+/// Memory holds 80 to 160 bytes a change, twice as much where it also looks at the commit before the newest, 50 to 100 a key, and
+/// what a load needs.
 ///
 /// # Errors
 ///
-/// `DamagedStore` when no change can be saved, `NotAStore` when both pages that begin the file are damaged, `FormatVersion`,
-/// `TargetExists`, or what the system said. There is no new store then.
+/// `DamagedStore` when no change can be saved, `NotAStore` when both pages that begin the file are damaged, `FormatVersion` when
+/// it says that it has a format that is not known and nothing in it looks like one that is, `TargetExists`, or what the
+/// system said. There is no new store then.
 pub fn salvage(from: &Path, dir: &Path, settings: &MvccSettings) -> Result<SalvageReport, MvccError> {
     let file = SalvageFile::open(&data_file(from)).map_err(check_error)?;
     let plan = Plan::best(&file)?;
@@ -108,9 +115,15 @@ pub fn salvage(from: &Path, dir: &Path, settings: &MvccSettings) -> Result<Salva
     Ok(plan.report)
 }
 
-/// What can be saved of the store in a data file.
-pub(crate) fn savable(data_file: &Path) -> Result<SalvageReport, MvccError> {
-    let file = SalvageFile::open(data_file).map_err(check_error)?;
+/// Tells what [`salvage`] would save of the store in `from`, a folder or a data file, and makes nothing.
+///
+/// Memory is needed as for that, but for the load.
+///
+/// # Errors
+///
+/// As [`salvage`], but for `TargetExists`.
+pub fn savable(from: &Path) -> Result<SalvageReport, MvccError> {
+    let file = SalvageFile::open(&data_file(from)).map_err(check_error)?;
     Ok(Plan::best(&file)?.report)
 }
 
@@ -136,7 +149,7 @@ impl Plan {
         if let Some(misfit) = file.misfit() {
             plan.report.remarks.push(format!("{misfit}; so the newest changes may be missing"));
         }
-        if plan.finds.rows.is_empty() && !plan.report.is_whole() {
+        if plan.finds.rows.is_empty() && !plan.report.is_whole() && !plan.finds.has_only_facts() {
             return Err(MvccError::DamagedStore { what: "no change in it can be saved".to_owned() });
         }
         Ok(plan)
@@ -144,7 +157,9 @@ impl Plan {
 
     fn of(file: &SalvageFile, commit: usize) -> Result<Self, MvccError> {
         let finds = Finds::of(file, commit)?;
-        if let Some(found) = finds.format.filter(|format| ![FORMAT, FORMAT_WITHOUT_SUMS].contains(format)) {
+        if let Some(found) = finds.unknown_format()
+            && !finds.has_sums
+        {
             return Err(MvccError::FormatVersion { found, supported: FORMAT });
         }
         let mut plan = Self { report: SalvageReport::default(), epoch: finds.epoch, finds };
@@ -174,52 +189,72 @@ impl Plan {
         let mut current = newest.max(compact_before.unwrap_or(0)).max(1);
         let mut holes = self.finds.holes();
         let unplaced = self.unplaced(&holes);
+        self.remark_on_counts(&holes);
 
         // What is lost at the end is left off, and what is before it is as it was then.
-        let mut lost = Vec::new();
-        while let (Some(hole), Some(compact)) = (holes.last().copied(), compact_before)
+        let mut lost: Vec<LostRevisions> = Vec::new();
+        while let Some(hole) = holes.last().copied()
             && hole.last.is_none_or(|last| last >= current)
-            && hole.first > compact.max(1)
+            && hole.first > compact_before.unwrap_or(0).max(1)
         {
             current = hole.first - 1;
-            lost = vec![LostRevisions { first: hole.first, last: hole.last }];
+            let last = lost.first().map_or(hole.last, |lost| lost.last);
+            lost = vec![LostRevisions { first: hole.first, last }];
             holes.pop();
         }
         let is_end_lost = !lost.is_empty();
         self.finds.rows.retain(|row| row.revision.main <= current);
 
         let links = self.links(compact_before.unwrap_or(u64::MAX));
+        // A change whose one before is missing, and no place where that one could have been.
+        let unplaced = unplaced || holes.is_empty() && !links.is_empty();
         let all_counted = holes.iter().map(|hole| hole.count).sum::<Option<u64>>();
         let missing = match (self.finds.log_entries, is_end_lost) {
-            (Some(entries), false) => entries.checked_sub(self.finds.rows.len() as u64),
+            (Some(entries), false) if !unplaced || holes.is_empty() => {
+                entries.checked_sub(self.finds.rows.len() as u64)
+            }
             _ if !unplaced => all_counted,
             _ => None,
         };
         let is_traced = missing == Some(links.len() as u64);
         let end = |hole: &Hole| hole.last.unwrap_or(current).min(current);
         let holes_end = holes.iter().map(end).max();
-        let is_history_unsure = compact_before.is_none() || unplaced || !links.is_empty() && holes.is_empty();
-        let compact = match is_history_unsure {
+        let compact = match compact_before.is_none() || unplaced {
             true => current,
             false => holes_end.into_iter().chain(links).chain(compact_before).max().unwrap_or(0),
         };
-        if !is_traced && (unplaced || holes_end.is_some()) {
-            let until = if unplaced { current } else { holes_end.unwrap_or(0) };
+        // What is lost at the end may have been compacted to, and then the state before it has holes.
+        let is_end_unsure = is_end_lost && compact_before.is_none();
+        if is_end_unsure || !is_traced && (unplaced || holes_end.is_some()) {
+            let until = if unplaced || is_end_unsure { current } else { holes_end.unwrap_or(0) };
             self.find_doubtful(file, compact, until)?;
         }
         lost.splice(0..0, holes.iter().map(|hole| LostRevisions { first: hole.first, last: hole.last }));
         if unplaced {
             lost.insert(0, LostRevisions { first: 1, last: Some(current) });
-            self.report
-                .remarks
-                .push("changes are missing, and nobody can tell of which revisions".to_owned());
+            let told = "the number of changes is not the one that it should be, and nobody can tell of which revisions any are missing";
+            self.report.remarks.push(told.to_owned());
         }
-        self.report.lost = merged(lost);
+        (self.report.lost, self.report.lost_left_out) = bounded(merged(lost), TOLD_MAX);
         self.report.compact_revision = compact;
         self.report.compact_revision_before = compact_before;
         self.report.current_revision = current;
         self.report.changes = self.finds.rows.len() as u64;
         Ok(())
+    }
+
+    /// Compaction leaves gaps, so there only the number of rows tells of one that is missing without a trace; and where it is not
+    /// known how many others are missing, that number tells nothing.
+    fn remark_on_counts(&mut self, holes: &[Hole]) {
+        let compacted = self.finds.known_compact_revision().filter(|compact| *compact > 0);
+        if let Some(compact) = compacted
+            && holes.iter().any(|hole| hole.count.is_none())
+        {
+            self.report.remarks.push(format!(
+                "nobody can tell how many changes are missing; if some of before revision {compact} are too, a key that was deleted \
+                 then may be back"
+            ));
+        }
     }
 
     /// Whether the log is said to have another number of rows than were found, and nothing tells where they are missing.
@@ -275,6 +310,11 @@ impl Plan {
             let told = "pages are in use and free at once: some are of an earlier moment, and the newest changes may be missing";
             remarks.push(told.to_owned());
         }
+        if let Some(format) = self.finds.unknown_format() {
+            remarks.push(format!(
+                "it says that it has format {format}, and what it keeps about itself is as in format {FORMAT}: it was read as one"
+            ));
+        }
         if self.report.compact_revision_before.is_none() {
             remarks.push("the compact revision is lost, so only the newest revision can be read".to_owned());
         }
@@ -295,6 +335,9 @@ impl Plan {
         }
         for name in note.damaged.iter().take(TOLD_MAX) {
             remarks.push(format!("the note `{}` is lost", name.escape_ascii()));
+        }
+        if let Some(more) = note.damaged.len().checked_sub(TOLD_MAX).filter(|more| *more > 0) {
+            remarks.push(format!("{more} notes more are lost"));
         }
         if note.is_cut {
             remarks.push("notes are lost (users, roles and alarms of a server are notes)".to_owned());
@@ -336,13 +379,7 @@ fn load_row(loader: &mut Loader<'_>, key: &[u8], value: &[u8]) -> Result<(), Mvc
         revision,
         &match record.kind() {
             RecordKind::Tombstone => LoadRow::Tombstone { key: fields.key },
-            RecordKind::Put => LoadRow::Put(Put {
-                key: fields.key,
-                value: fields.value,
-                create_revision: fields.create_revision,
-                version: fields.version,
-                lease: fields.lease,
-            }),
+            RecordKind::Put => LoadRow::Put(fields.into()),
         },
     )
 }
@@ -352,8 +389,9 @@ fn key_of(key: &[u8], value: &[u8]) -> Option<Vec<u8>> {
     RecordRef::parse(revision, value).ok().map(|record| record.key().to_owned())
 }
 
-/// Those that overlap or touch, as one; up to a bound.
-fn merged(lost: Vec<LostRevisions>) -> Vec<LostRevisions> {
+/// Those that overlap or touch, as one.
+fn merged(mut lost: Vec<LostRevisions>) -> Vec<LostRevisions> {
+    lost.sort_by_key(|lost| lost.first);
     let mut merged: Vec<LostRevisions> = Vec::new();
     for next in lost {
         match merged.last_mut() {
@@ -363,6 +401,37 @@ fn merged(lost: Vec<LostRevisions>) -> Vec<LostRevisions> {
             _ => merged.push(next),
         }
     }
-    merged.truncate(TOLD_MAX);
     merged
+}
+
+/// So many of them, the last one among them: it tells where the history ends. And how many are left out.
+fn bounded(mut lost: Vec<LostRevisions>, told_max: usize) -> (Vec<LostRevisions>, u64) {
+    let left_out = lost.len().saturating_sub(told_max);
+    let last = lost.len().saturating_sub(1);
+    lost.drain(last - left_out..last);
+    (lost, left_out as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With more than a thousand damaged records the report ended before the last ones, and did not say so: whoever read it took
+    /// the newest revisions for whole.
+    #[test]
+    fn the_last_loss_is_always_told() {
+        let lost = |first, last| LostRevisions { first, last };
+        let all = merged(vec![
+            lost(9, None),
+            lost(2, Some(2)),
+            lost(4, Some(4)),
+            lost(5, Some(6)),
+            lost(7, Some(7)),
+        ]);
+        assert_eq!(all, [lost(2, Some(2)), lost(4, Some(7)), lost(9, None)]);
+        assert_eq!(bounded(all.clone(), 3), (all.clone(), 0));
+        assert_eq!(bounded(all.clone(), 2), (vec![all[0], all[2]], 1));
+        assert_eq!(bounded(all.clone(), 1), (vec![all[2]], 2));
+        assert_eq!(bounded(Vec::new(), 1), (Vec::new(), 0));
+    }
 }

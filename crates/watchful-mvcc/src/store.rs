@@ -194,8 +194,8 @@ impl Mvcc {
     ///
     /// # Errors
     ///
-    /// What the backend said: that reads did not end in time, or that there is no room. Nothing has changed then, unless it
-    /// says that the file could not be opened again: then everything is refused until the store is opened anew.
+    /// What the backend said: that reads did not end in time, or that there is no room. Nothing has changed then. `Lost` when
+    /// the file could not be opened again: everything is refused until the store is opened anew.
     pub fn defragment(&self) -> Result<Defragmented, MvccError> {
         let done = self.inner.backend.defragment()?;
         Ok(Defragmented { bytes_before: done.bytes_before, bytes_after: done.bytes_after })

@@ -59,6 +59,19 @@ impl<'a> KeyValueRef<'a> {
     }
 }
 
+impl<'a> From<&'a KeyValue> for KeyValueRef<'a> {
+    fn from(fields: &'a KeyValue) -> Self {
+        Self {
+            key: &fields.key,
+            create_revision: fields.create_revision,
+            mod_revision: fields.mod_revision,
+            version: fields.version,
+            value: &fields.value,
+            lease: fields.lease,
+        }
+    }
+}
+
 /// How deep groups may nest in a field that is passed over: prost's own recursion limit.
 const SKIP_DEPTH_MAX: u32 = 100;
 

@@ -52,6 +52,14 @@ pub struct Put<'a> {
     pub lease: LeaseId,
 }
 
+/// The put that a message tells of. When it was is told apart from it.
+impl<'a> From<KeyValueRef<'a>> for Put<'a> {
+    fn from(told: KeyValueRef<'a>) -> Self {
+        let KeyValueRef { key, create_revision, mod_revision: _, version, value, lease } = told;
+        Self { key, value, create_revision, version, lease }
+    }
+}
+
 /// A key and value that do not fit into one record: the record's length must fit into 32 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a key and its value of {bytes} bytes do not fit into one record: the most is 4 GiB less 1 KiB")]

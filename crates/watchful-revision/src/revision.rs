@@ -36,12 +36,14 @@ impl Revision {
     }
 
     /// The revision that may come right after this one inside the same transaction; after the last possible `sub`, the
-    /// start of the next transaction.
+    /// start of the next transaction. Nothing comes after the last revision there can be, which only damaged bytes name: after it
+    /// comes itself.
     #[must_use]
     pub const fn next(self) -> Self {
-        match self.sub.checked_add(1) {
-            Some(sub) => Self::new(self.main, sub),
-            None => Self::start_of(self.main + 1),
+        match (self.sub.checked_add(1), self.main.checked_add(1)) {
+            (Some(sub), _) => Self::new(self.main, sub),
+            (None, Some(main)) => Self::start_of(main),
+            (None, None) => self,
         }
     }
 

@@ -54,6 +54,8 @@ answers! {
     permission_denied: PermissionDenied, "etcdserver: permission denied";
     invalid_token: Unauthenticated, "etcdserver: invalid auth token";
     too_many_requests: ResourceExhausted, "etcdserver: too many requests";
+    /// Said to nobody: the call waits until there is room.
+    no_room: ResourceExhausted, "watchful: the connection has not read its answers";
     stopped: Unavailable, "etcdserver: server stopped";
     corrupt: DataLoss, "etcdserver: corrupt cluster";
     wrong_downgrade_version: InvalidArgument, "etcdserver: wrong downgrade target version format";
@@ -63,6 +65,11 @@ answers! {
 /// Whether it is [`old_revision`], whatever became of its code on the way.
 pub(crate) fn is_old_revision(status: &Status) -> bool {
     status.message() == old_revision().message()
+}
+
+/// Whether it is [`no_room`].
+pub(crate) fn is_no_room(status: &Status) -> bool {
+    status.message() == no_room().message()
 }
 
 /// The answer to what the store refused.

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use tokio::sync::Notify;
+
 use crate::metrics::Calls;
 use crate::observe::SlowLines;
 
@@ -48,6 +50,10 @@ pub struct Counts {
     pub connections: Gauge,
     /// Bytes of answers that were made and that their connections have not taken.
     pub unread_bytes: Gauge,
+    /// Told where those of all connections fall to what they may be.
+    pub(crate) room: Notify,
+    /// Bytes of requests that have begun and are not whole, or wait for their turn.
+    pub kept_bytes: Gauge,
     /// Connections that were refused or broke before the first request: a TLS handshake that failed.
     pub connections_failed: Counter,
 }
@@ -79,9 +85,14 @@ impl Gauge {
         self.0.fetch_add(by, Ordering::Relaxed);
     }
 
+    /// The same, and gives the number then.
+    pub(crate) fn added(&self, by: i64) -> i64 {
+        self.0.fetch_add(by, Ordering::SeqCst) + by
+    }
+
     /// The number now.
     #[must_use]
     pub fn get(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(Ordering::SeqCst)
     }
 }

@@ -9,19 +9,20 @@ mod front;
 
 mod health;
 
-pub(crate) use front::Services;
 pub use front::{Answer, Front, FrontLayer};
+pub(crate) use front::{Services, is_grpc};
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::metrics;
 use crate::state::{ETCD_VERSION, Shared};
+use crate::unread::Unread;
 
 /// The routes of plain HTTP, for the client port and for the addresses that are for metrics only.
 pub fn router(shared: Arc<Shared>) -> Router {
@@ -44,7 +45,13 @@ async fn version() -> Response {
     axum::Json(versions).into_response()
 }
 
-async fn scraped(State(shared): State<Arc<Shared>>) -> Response {
+async fn scraped(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    // A page is large, and others go on while it is written.
+    let unread = Unread::of(request.extensions());
+    let _turn = match unread {
+        Some(unread) => unread.turn(0).await.ok(),
+        None => None,
+    };
     match metrics::page(&shared).await {
         Ok(page) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response(),
         Err(error) => {

@@ -54,6 +54,8 @@ mod metrics;
 
 mod observe;
 
+mod bounded;
+
 mod unread;
 
 mod alarms;
@@ -75,6 +77,7 @@ mod deploy;
 
 pub use alarms::Alarms;
 pub use auth::{AuthSettings, JwtSettings, OpenError, SignMethod, TokenSettings};
+pub use bounded::{Asked, Bounded, Bounding, Held};
 pub use config::{Config, ConfigError, Parsed};
 pub use counts::{Counter, Counts, Gauge};
 pub use etcd_snapshot::{EtcdSnapshot, EtcdSnapshotError, SnapshotStatus};
@@ -90,4 +93,3 @@ pub use settings::{Keepalive, Limits, ServerSettings};
 pub use state::{ETCD_VERSION, Identity, Shared};
 pub use streams::{Registered, Streams};
 pub use tls::{Certificate, ClientCertificates, Reloaded, Tls, TlsError, TlsSettings, TlsVersion};
-pub use unread::{Bounded, Bounding, Held};

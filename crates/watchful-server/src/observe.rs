@@ -30,7 +30,7 @@ mod slow_lines;
 
 pub(crate) use slow_lines::SlowLines;
 
-use frames::Frames;
+pub(crate) use frames::{Frames, PREFIX_LEN};
 
 /// Observes the service that it is put around.
 #[derive(Clone, Debug)]

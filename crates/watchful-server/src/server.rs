@@ -12,6 +12,7 @@ use tonic::transport::server::Connected;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
+use tower::layer::layer_fn;
 use watchful::{Error, Store};
 use watchful_wire::etcdserverpb::auth_server::AuthServer;
 use watchful_wire::etcdserverpb::cluster_server::ClusterServer;
@@ -25,6 +26,7 @@ use watchful_wire::watchers::watchers_server::WatchersServer;
 
 use crate::alarms::Alarms;
 use crate::auth::{Auth, Authority, OpenError};
+use crate::bounded::Bounded;
 use crate::cluster::Cluster;
 use crate::election::Election;
 use crate::http::{FrontLayer, router as http_router};
@@ -132,14 +134,8 @@ impl Server {
         C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
         C::ConnectInfo: Clone + Send + Sync + 'static,
     {
-        let settings = &self.shared.settings;
-        let served = tonic::transport::Server::builder()
-            .accept_http1(true)
-            .max_concurrent_streams(Some(settings.limits.concurrent_streams_max))
-            .http2_keepalive_interval(settings.keepalive.interval)
-            .http2_keepalive_timeout(Some(settings.keepalive.timeout))
-            .initial_connection_window_size(Some(CONNECTION_WINDOW_BYTES))
-            .http2_max_local_error_reset_streams(Some(BROKEN_STREAMS_MAX))
+        let served = self
+            .transport()
             .layer(FrontLayer::new(Arc::clone(&self.shared)))
             .add_routes(self.routes())
             .serve_with_incoming_shutdown(connections, async {
@@ -147,6 +143,18 @@ impl Server {
                 self.stop().await;
             });
         self.or_cut(served).await
+    }
+
+    /// HTTP/2 and HTTP/1, with every limit that there is: for every address.
+    fn transport(&self) -> tonic::transport::Server {
+        let settings = &self.shared.settings;
+        tonic::transport::Server::builder()
+            .accept_http1(true)
+            .max_concurrent_streams(Some(settings.limits.concurrent_streams_max))
+            .http2_keepalive_interval(settings.keepalive.interval)
+            .http2_keepalive_timeout(Some(settings.keepalive.timeout))
+            .initial_connection_window_size(Some(CONNECTION_WINDOW_BYTES))
+            .http2_max_local_error_reset_streams(Some(BROKEN_STREAMS_MAX))
     }
 
     /// What became of serving. Once the server is told to stop, connections have the setting's time to end; then they are
@@ -181,8 +189,10 @@ impl Server {
     {
         let routes = Routes::from(http_router(Arc::clone(&self.shared)));
         let stopping = self.shared.stopping.clone();
-        let served = tonic::transport::Server::builder()
-            .accept_http1(true)
+        let shared = Arc::clone(&self.shared);
+        let served = self
+            .transport()
+            .layer(layer_fn(move |routes: Routes| Bounded::new(routes.prepare(), Arc::clone(&shared))))
             .add_routes(routes)
             .serve_with_incoming_shutdown(connections, stopping.cancelled_owned());
         self.or_cut(served).await

@@ -1,34 +1,43 @@
-//! Answers that were asked for and are not read: bounded, connection by connection.
+//! What one connection takes of the server's memory: requests that are not whole yet, and answers that it does not read.
 //!
-//! An answer is in memory from when it is made until the connection has sent it. A client that asks for lists and reads none
-//! of them had any number of them there. So what a connection has not taken is counted, and one that has not taken
-//! [`OWN_BYTES_MAX`] is not asked on: its further calls wait until it reads, and hold up nobody else. Where all together have
-//! not taken [`ALL_BYTES_MAX`], [`SHARE_BYTES`] are enough to wait.
+//! A request is in memory from its first byte on, and an answer from when it is made until the connection has sent it. A
+//! client that begins messages and ends none, or asks for lists and reads none of them, had any number of them there. So
+//! both are counted, connection by connection. One that has more than [`KEPT_BYTES_MAX`] of requests under way is refused
+//! further ones at once: waiting could keep out the very bytes that end the others. One that has not taken
+//! [`OWN_BYTES_MAX`] of answers is not asked on: its further calls wait until it reads, and hold up nobody else. Where all
+//! together have more than [`ALL_BYTES_MAX`], a share is enough for either.
+//!
+//! Between the look for room and the count an answer is made, so what is large is made by a few at a time ([`turn`]), and
+//! what a transaction found is counted inside of it ([`reserve`]): beyond the bound comes what a few calls find, however
+//! many came at once.
 //!
 //! **What it is not for:** streams of answers, which are made when there is room to send and have bounds of their own.
+//! [`bounded`](crate::bounded) is who asks here.
+//!
+//! [`turn`]: Unread::turn
+//! [`reserve`]: Unread::reserve
 
-use std::convert::Infallible;
-use std::pin::Pin;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body::{Body, Frame, SizeHint};
-use pin_project_lite::pin_project;
-use tokio::sync::Notify;
-use tower::Service;
+use http::Extensions;
+use tokio::sync::{Mutex, Notify, Semaphore, SemaphorePermit};
+use tonic::Status;
 
+use crate::answers;
 use crate::counts::Counts;
 use crate::listen::Peer;
-use crate::metrics::Kind;
-use crate::state::Shared;
 
 /// So much may wait for one connection: many a list, and one more, however large.
 const OWN_BYTES_MAX: usize = 64 << 20;
 
-/// So much may wait for all of them before each has its share only.
+/// So much of one connection's requests may be kept: eighty of the largest.
+const KEPT_BYTES_MAX: usize = 128 << 20;
+
+/// So much may wait for all of them, or be kept of all, before each has its share only.
 const ALL_BYTES_MAX: i64 = 512 << 20;
 
 const SHARE_BYTES: usize = 1 << 20;
@@ -36,42 +45,162 @@ const SHARE_BYTES: usize = 1 << 20;
 /// What an answer takes beside its bytes: its place in the connection, and its headers.
 const ANSWER_BYTES: usize = 1 << 10;
 
-/// What one connection has been answered and has not taken.
+/// What a transaction finds is counted inside of it from here on. All that are worked out together find 64 MiB below it.
+const RESERVED_BYTES_MIN: usize = 16 << 10;
+
+/// How many large answers may be made at once for one connection: enough for a client that lists with several threads.
+const LARGE_AT_ONCE_MAX: usize = 4;
+
+/// What one connection has under way, and has been answered and has not taken.
 #[derive(Debug)]
 pub(crate) struct Unread {
     bytes: AtomicUsize,
+    kept_bytes: AtomicUsize,
     counts: Arc<Counts>,
     freed: Notify,
+    /// Of those that wait for room the first looks for it, and the next one when that has gone on.
+    line: Mutex<()>,
+    turns: Semaphore,
+}
+
+/// Some of an answer's bytes, counted until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Charge {
+    bytes: usize,
+    unread: Arc<Unread>,
+}
+
+/// A request's bytes that are kept, counted until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    bytes: usize,
+    unread: Arc<Unread>,
 }
 
 impl Unread {
     pub(crate) fn new(counts: Arc<Counts>) -> Arc<Self> {
-        Arc::new(Self { bytes: AtomicUsize::new(0), counts, freed: Notify::new() })
+        Arc::new(Self {
+            bytes: AtomicUsize::new(0),
+            kept_bytes: AtomicUsize::new(0),
+            counts,
+            freed: Notify::new(),
+            line: Mutex::new(()),
+            turns: Semaphore::new(LARGE_AT_ONCE_MAX),
+        })
     }
 
-    fn is_full(&self) -> bool {
-        let own = self.bytes.load(Ordering::Relaxed);
+    /// That of the connection a request came on. None of one that was made in process.
+    pub(crate) fn of(extensions: &Extensions) -> Option<&Arc<Self>> {
+        extensions.get::<Peer>()?.unread.as_ref()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        let own = self.bytes.load(Ordering::SeqCst);
         own > OWN_BYTES_MAX || (own > SHARE_BYTES && self.counts.unread_bytes.get() > ALL_BYTES_MAX)
     }
 
-    async fn room(self: Arc<Self>) {
+    /// Waits until there is room for an answer.
+    pub(crate) async fn room(&self) {
+        if !self.is_full() {
+            return;
+        }
+        let _first = self.line.lock().await;
         loop {
-            let mut freed = std::pin::pin!(self.freed.notified());
+            let (mut own, mut all) = (pin!(self.freed.notified()), pin!(self.counts.room.notified()));
             // Before the look, so that what is freed after it is heard of.
-            freed.as_mut().enable();
+            own.as_mut().enable();
+            all.as_mut().enable();
             if !self.is_full() {
                 return;
             }
-            freed.await;
+            tokio::select! {
+                () = own => {}
+                () = all => {}
+            }
+        }
+    }
+
+    /// Waits for a turn to make a large answer, and for room. The turn is to be held until the answer is made. A request
+    /// that has to wait is kept meanwhile, with its `bytes`.
+    pub(crate) async fn turn(self: &Arc<Self>, bytes: usize) -> Result<SemaphorePermit<'_>, Status> {
+        let mut kept = self.kept();
+        let turn = match self.turns.try_acquire() {
+            Ok(turn) => turn,
+            Err(_) => {
+                kept.set(bytes)?;
+                self.turns.acquire().await.map_err(|_| answers::too_many_requests())?
+            }
+        };
+        self.room().await;
+        Ok(turn)
+    }
+
+    /// Does what looks for room itself and says [`no_room`](answers::no_room) where there is none: at once, and then in turn
+    /// until there is room. Its `request` is kept meanwhile.
+    pub(crate) async fn until_room<T, F: Future<Output = Result<T, Status>>>(
+        self: &Arc<Self>,
+        request: &impl prost::Message,
+        call: impl Fn() -> F,
+    ) -> Result<T, Status> {
+        let mut turn = None;
+        loop {
+            match call().await {
+                Err(status) if answers::is_no_room(&status) => match turn {
+                    None => turn = Some(self.turn(request.encoded_len()).await?),
+                    Some(_) => self.room().await,
+                },
+                done => return done,
+            }
         }
     }
 
     /// The same bytes, counted until their last part is gone.
-    fn charge(self: &Arc<Self>, bytes: Bytes) -> Bytes {
-        let charged = bytes.len() + ANSWER_BYTES;
-        self.bytes.fetch_add(charged, Ordering::Relaxed);
-        self.counts.unread_bytes.add(signed(charged));
-        Bytes::from_owner(Charged { bytes, charged, unread: Arc::clone(self) })
+    pub(crate) fn charge(self: &Arc<Self>, bytes: Bytes) -> Bytes {
+        let charge = self.count(bytes.len() + ANSWER_BYTES);
+        Bytes::from_owner(Charged { bytes, _charge: charge })
+    }
+
+    /// Counts what was found and is no answer yet.
+    pub(crate) fn reserve(self: &Arc<Self>, bytes: usize) -> Option<Charge> {
+        (bytes >= RESERVED_BYTES_MIN).then(|| self.count(bytes))
+    }
+
+    fn count(self: &Arc<Self>, bytes: usize) -> Charge {
+        self.bytes.fetch_add(bytes, Ordering::SeqCst);
+        self.counts.unread_bytes.add(signed(bytes));
+        Charge { bytes, unread: Arc::clone(self) }
+    }
+
+    /// Of a request of which nothing is kept yet.
+    pub(crate) fn kept(self: &Arc<Self>) -> Kept {
+        Kept { bytes: 0, unread: Arc::clone(self) }
+    }
+}
+
+impl Kept {
+    /// So many of them are kept now.
+    ///
+    /// # Errors
+    ///
+    /// `ResourceExhausted` when the connection's requests take more than they may. A single one always may.
+    pub(crate) fn set(&mut self, bytes: usize) -> Result<(), Status> {
+        if bytes == self.bytes {
+            return Ok(());
+        }
+        let (Self { unread, .. }, more) = (&*self, bytes.wrapping_sub(self.bytes));
+        let own = unread.kept_bytes.fetch_add(more, Ordering::Relaxed).wrapping_add(more);
+        let all = unread.counts.kept_bytes.added(signed(bytes) - signed(self.bytes));
+        let has_grown = bytes > self.bytes;
+        self.bytes = bytes;
+        let is_too_much = own > KEPT_BYTES_MAX || (own > SHARE_BYTES && all > ALL_BYTES_MAX);
+        if has_grown && is_too_much && own > bytes { Err(answers::too_many_requests()) } else { Ok(()) }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // Less is never refused.
+        let _ = self.set(0);
     }
 }
 
@@ -81,8 +210,7 @@ fn signed(bytes: usize) -> i64 {
 
 struct Charged {
     bytes: Bytes,
-    charged: usize,
-    unread: Arc<Unread>,
+    _charge: Charge,
 }
 
 impl AsRef<[u8]> for Charged {
@@ -91,140 +219,16 @@ impl AsRef<[u8]> for Charged {
     }
 }
 
-impl Drop for Charged {
+impl Drop for Charge {
     fn drop(&mut self) {
-        self.unread.counts.unread_bytes.add(-signed(self.charged));
-        self.unread.bytes.fetch_sub(self.charged, Ordering::Relaxed);
-        self.unread.freed.notify_waiters();
-    }
-}
-
-/// A service that is not asked by a connection which does not read its answers.
-#[derive(Clone, Debug)]
-pub struct Bounded<S> {
-    inner: S,
-    shared: Arc<Shared>,
-}
-
-impl<S> Bounded<S> {
-    pub(crate) fn new(inner: S, shared: Arc<Shared>) -> Self {
-        Self { inner, shared }
-    }
-}
-
-impl<S, B, A> Service<Request<B>> for Bounded<S>
-where
-    S: Service<Request<B>, Response = Response<A>, Error = Infallible>,
-    A: Body<Data = Bytes> + Unpin,
-{
-    type Response = Response<Held<A>>;
-    type Error = Infallible;
-    type Future = Bounding<S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let unread = request.extensions().get::<Peer>().and_then(|peer| peer.unread.clone());
-        let calls = &self.shared.counts.calls;
-        let is_unary = calls.method(calls.find(request.uri().path())).kind() == Kind::Unary;
-        let unread = unread.filter(|_| is_unary);
-        Bounding { answer: self.inner.call(request), unread, room: None, has_begun: false }
-    }
-}
-
-pin_project! {
-    /// An answer that is worked at once there is room for it. Whether there is, is asked when it is first polled: calls that
-    /// come in together are made before any of them is answered.
-    pub struct Bounding<F> {
-        #[pin]
-        answer: F,
-        unread: Option<Arc<Unread>>,
-        room: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-        has_begun: bool,
-    }
-}
-
-impl<F, A> Future for Bounding<F>
-where
-    F: Future<Output = Result<Response<A>, Infallible>>,
-    A: Body<Data = Bytes> + Unpin,
-{
-    type Output = Result<Response<Held<A>>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        while let Some(full) = this.unread.as_ref().filter(|unread| !*this.has_begun && unread.is_full()) {
-            let room = this.room.get_or_insert_with(|| Box::pin(Arc::clone(full).room()));
-            ready!(room.as_mut().poll(cx));
-            *this.room = None;
+        let Self { bytes, unread } = self;
+        unread.bytes.fetch_sub(*bytes, Ordering::SeqCst);
+        unread.freed.notify_one();
+        let all = unread.counts.unread_bytes.added(-signed(*bytes));
+        // Whoever waits because of the others hears of it when they have no more than they may.
+        if all <= ALL_BYTES_MAX && all + signed(*bytes) > ALL_BYTES_MAX {
+            unread.counts.room.notify_waiters();
         }
-        *this.has_begun = true;
-        let response = ready!(this.answer.poll(cx))?;
-        let unread = this.unread.take();
-        Poll::Ready(Ok(response.map(|body| Held::new(body, unread, cx))))
-    }
-}
-
-/// An answer's body. That of a unary call is made at once and counted: what was found takes memory either way.
-#[derive(Debug)]
-pub struct Held<A: Body> {
-    body: A,
-    first: Option<Result<Frame<A::Data>, A::Error>>,
-    unread: Option<Arc<Unread>>,
-}
-
-impl<A: Body<Data = Bytes> + Unpin> Held<A> {
-    fn new(body: A, unread: Option<Arc<Unread>>, cx: &mut Context<'_>) -> Self {
-        let mut held = Self { body, first: None, unread };
-        if held.unread.is_some()
-            && !held.body.is_end_stream()
-            && let Poll::Ready(first) = held.poll_more(cx)
-        {
-            held.first = first;
-        }
-        held
-    }
-
-    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, A::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        Poll::Ready(frame.map(|frame| frame.map(|frame| self.charged(frame))))
-    }
-
-    fn charged(&self, frame: Frame<Bytes>) -> Frame<Bytes> {
-        match &self.unread {
-            Some(unread) => frame.map_data(|bytes| unread.charge(bytes)),
-            None => frame,
-        }
-    }
-}
-
-impl<A> Body for Held<A>
-where
-    A: Body<Data = Bytes> + Unpin,
-    A::Error: Unpin,
-{
-    type Data = Bytes;
-    type Error = A::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, A::Error>>> {
-        let held = self.get_mut();
-        match held.first.take() {
-            Some(first) => Poll::Ready(Some(first)),
-            None => held.poll_more(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        if self.first.is_some() { SizeHint::default() } else { self.body.size_hint() }
     }
 }
 
@@ -236,10 +240,23 @@ mod tests {
         Unread::new(Arc::default())
     }
 
+    fn large(bytes: usize) -> Bytes {
+        vec![7; bytes].into()
+    }
+
+    /// Begins to wait for room.
+    async fn waiting(unread: &Arc<Unread>) -> tokio::task::JoinHandle<()> {
+        let unread = Arc::clone(unread);
+        let waits = tokio::spawn(async move { unread.room().await });
+        tokio::task::yield_now().await;
+        assert!(!waits.is_finished());
+        waits
+    }
+
     #[test]
     fn what_is_sent_is_counted_no_more() {
         let unread = unread();
-        let bytes = unread.charge(Bytes::from(vec![7; OWN_BYTES_MAX]));
+        let bytes = unread.charge(large(OWN_BYTES_MAX));
         assert!(unread.is_full());
         let part = bytes.slice(..1);
         drop(bytes);
@@ -252,20 +269,81 @@ mod tests {
     #[test]
     fn where_there_is_much_of_all_each_has_its_share() {
         let unread = unread();
-        let _own = unread.charge(Bytes::from(vec![7; SHARE_BYTES]));
+        let _own = unread.charge(large(SHARE_BYTES));
         assert!(!unread.is_full());
         unread.counts.unread_bytes.add(ALL_BYTES_MAX);
         assert!(unread.is_full());
     }
 
     #[tokio::test]
-    async fn who_waits_goes_on_when_something_was_sent() {
+    async fn all_who_wait_go_on_when_something_was_sent() {
         let unread = unread();
-        let bytes = unread.charge(Bytes::from(vec![7; OWN_BYTES_MAX]));
-        let waits = tokio::spawn(Arc::clone(&unread).room());
+        let bytes = unread.charge(large(OWN_BYTES_MAX));
+        let waits = [waiting(&unread).await, waiting(&unread).await, waiting(&unread).await];
+        drop(bytes);
+        for wait in waits {
+            wait.await.unwrap();
+        }
+    }
+
+    /// A connection with more than its share waited because of the others, and heard only of what it read itself: where
+    /// it had nothing more to read, its calls waited for ever.
+    #[tokio::test]
+    async fn who_waits_because_of_others_goes_on_when_they_read() {
+        let counts = Arc::<Counts>::default();
+        let (one, other) = (Unread::new(Arc::clone(&counts)), Unread::new(Arc::clone(&counts)));
+        let _own = one.charge(large(SHARE_BYTES));
+        counts.unread_bytes.add(ALL_BYTES_MAX - signed(SHARE_BYTES));
+        let others = other.charge(large(SHARE_BYTES));
+        let waits = waiting(&one).await;
+        drop(others);
+        waits.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn large_answers_are_made_in_turn_and_those_that_wait_are_kept() {
+        let unread = unread();
+        let mut turns = Vec::new();
+        for _ in 0..LARGE_AT_ONCE_MAX {
+            turns.push(unread.turn(100).await.unwrap());
+        }
+        let next = Arc::clone(&unread);
+        let waits = tokio::spawn(async move { next.turn(100).await.map(drop) });
         tokio::task::yield_now().await;
         assert!(!waits.is_finished());
+        assert_eq!(unread.counts.kept_bytes.get(), 100);
+        drop(turns);
+        waits.await.unwrap().unwrap();
+        assert_eq!(unread.counts.kept_bytes.get(), 0);
+    }
+
+    /// A call that has found no room waits until there is some, and is made again.
+    #[tokio::test]
+    async fn what_found_no_room_is_done_again() {
+        let unread = unread();
+        let bytes = unread.charge(large(OWN_BYTES_MAX));
+        let own = Arc::clone(&unread);
+        let done = tokio::spawn(async move {
+            let call = || async { if own.is_full() { Err(answers::no_room()) } else { Ok(7) } };
+            own.until_room(&(), call).await
+        });
+        tokio::task::yield_now().await;
+        assert!(!done.is_finished());
         drop(bytes);
-        waits.await.unwrap();
+        assert_eq!(done.await.unwrap().unwrap(), 7);
+    }
+
+    #[test]
+    fn requests_beyond_the_bound_are_refused_and_a_single_one_is_not() {
+        let unread = unread();
+        let mut one = unread.kept();
+        one.set(2 * KEPT_BYTES_MAX).unwrap();
+        let mut other = unread.kept();
+        assert_eq!(other.set(1).unwrap_err().code(), tonic::Code::ResourceExhausted);
+        one.set(KEPT_BYTES_MAX / 2).unwrap();
+        other.set(KEPT_BYTES_MAX / 2).unwrap();
+        other.set(KEPT_BYTES_MAX / 2 + 1).unwrap_err();
+        drop((one, other));
+        assert_eq!((unread.kept_bytes.load(Ordering::Relaxed), unread.counts.kept_bytes.get()), (0, 0));
     }
 }

@@ -35,14 +35,7 @@ impl KeyValue {
         match &self.0 {
             // A record's content is checked before it is a `Record`.
             Repr::Stored(bytes) => KeyValueRef::parse(bytes).unwrap_or_default(),
-            Repr::Fields(fields) => KeyValueRef {
-                key: &fields.key,
-                create_revision: fields.create_revision,
-                mod_revision: fields.mod_revision,
-                version: fields.version,
-                value: &fields.value,
-                lease: fields.lease,
-            },
+            Repr::Fields(fields) => fields.into(),
         }
     }
 

@@ -29,6 +29,15 @@ pub fn restore(backup: impl AsRef<Path>, dir: impl AsRef<Path>) -> Result<(), Er
     Ok(watchful_mvcc::restore_backup(backup.as_ref(), dir.as_ref())?)
 }
 
+/// Tells what [`salvage`] would save of a store that is damaged, and makes nothing.
+///
+/// # Errors
+///
+/// [`Error::Other`] when nothing can be saved or the system fails; [`Error::FormatVersion`].
+pub fn savable(from: impl AsRef<Path>) -> Result<SalvageReport, Error> {
+    Ok(watchful_mvcc::savable(from.as_ref())?)
+}
+
 /// Makes a store in the folder `dir`, which is made or must be empty, of what can be saved of the damaged store `from`: a
 /// folder that nobody has open, or a data file. It stays as it is.
 ///

@@ -69,6 +69,13 @@ pub enum Error {
     /// restart, or not. Reads go on; writes are refused until the store is opened again.
     #[error("the outcome of the commit is unknown: close the store and open it again to find out")]
     OutcomeUnknown,
+    /// A defragmentation exchanged the data file and could not open it again. Everything committed is in it; nothing can be
+    /// read or written before the store is closed and opened again.
+    #[error("the data file could not be opened again: {reason}; close the store and open it again")]
+    Lost {
+        /// Why.
+        reason: String,
+    },
     /// The store has been closed, or its own code has panicked ([`Stats::has_panicked`](crate::Stats::has_panicked)). Of a
     /// write: nothing of it was done.
     #[error("the store is closed")]
@@ -137,6 +144,7 @@ impl From<MvccError> for Error {
             MvccError::KeyNotFound => Self::KeyNotFound,
             MvccError::EmptyKey => Self::EmptyKey,
             MvccError::OutcomeUnknown => Self::OutcomeUnknown,
+            MvccError::Lost { reason } => Self::Lost { reason },
             MvccError::AlreadyOpen { path } => Self::AlreadyOpen { path },
             MvccError::FormatVersion { found, supported } => Self::FormatVersion { found, supported },
             other => Self::other(other),

@@ -112,11 +112,11 @@ mod promise;
 
 mod sync;
 
-#[cfg(all(test, loom))]
+#[cfg(test)]
 mod loom_models;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use copies::{CheckReport, LostRevisions, SalvageReport, check, restore, salvage};
+pub use copies::{CheckReport, LostRevisions, SalvageReport, check, restore, salvage, savable};
 pub use distribution::Distribution;
 pub use error::{Error, Other};
 pub use export::Export;

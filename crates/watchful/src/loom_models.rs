@@ -1,14 +1,15 @@
 //! Models of what waits here for another thread, run by loom in each order in which their threads can come:
 //! `cargo xtask concurrency loom`. A wake that is lost is a deadlock, and loom tells the order that leads to it.
 //!
+//! Without loom they run as tests do, on threads of the system, again and again. Under Miri and ThreadSanitizer that tries
+//! what loom cannot: the locks themselves, and orders of memory in which loom takes our word for more than we ask.
+//!
 //! A model is small, or it does not end: two or three threads, and one or two of whatever they hand on.
 
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use bytes::Bytes;
-use loom::model::Builder;
-use loom::thread;
 use watchful_mvcc::CommittedBatch;
 use watchful_sync::{Item, Refusal};
 
@@ -16,14 +17,23 @@ use crate::feed::{Command, Feed};
 use crate::outbox::Outbox;
 use crate::patience::Patience;
 use crate::promise::{block_on, block_on_soon, promise};
+use crate::sync::thread;
 
 /// Every order with so many switches at most where a thread could have gone on. Three show what two and a thread that is
 /// slow can do; each more multiplies the orders.
+#[cfg(loom)]
 pub(crate) fn model(preemptions: usize, run: impl Fn() + Send + Sync + 'static) {
-    let mut builder = Builder::new();
+    let mut builder = loom::model::Builder::new();
     // `LOOM_MAX_PREEMPTIONS` asks for another bound.
     builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
     builder.check(run);
+}
+
+/// As the threads happen to meet.
+#[cfg(not(loom))]
+pub(crate) fn model(_: usize, run: impl Fn() + Send + Sync + 'static) {
+    const RUNS: usize = if cfg!(miri) { 20 } else { 500 };
+    (0..RUNS).for_each(|_| run());
 }
 
 mod outbox {

@@ -2,7 +2,8 @@
 //! writes.
 //!
 //! They are parking_lot's and the standard library's. With `--cfg loom` they are loom's, and the models in `loom_models` try
-//! each order in which their threads can come: `cargo xtask concurrency loom`.
+//! each order in which their threads can come. `cargo xtask concurrency loom` gives it to the unit tests of this crate alone:
+//! loom is for tests, and in `RUSTFLAGS` it would change what tokio does as well, and build everything anew.
 //!
 //! **What it is not for:** counters, and locks that are held for a look-up. No wake hangs on those, and loom would have to
 //! try them all the same.
@@ -34,6 +35,8 @@ mod modelled {
     /// Loom's own park forgets a wake that comes while the thread waits for a lock, and then finds deadlocks that are none.
     pub(crate) mod thread {
         use std::sync::Arc;
+
+        pub(crate) use loom::thread::spawn;
 
         use super::{Condvar, Mutex};
 

@@ -56,8 +56,8 @@ impl Store {
     ///
     /// [`Error::InsideTransaction`] when this is called in a transaction's closure; [`Error::OutcomeUnknown`] when that is
     /// so already; [`Error::Other`] when there is no room for the copy, or reads did not end in time: nothing has changed
-    /// then. Should the file refuse to be opened again, everything is refused until the store is opened anew, and nothing
-    /// is lost.
+    /// then. [`Error::Lost`] should the file refuse to be opened again: everything is refused until the store is opened
+    /// anew, and nothing is lost.
     pub fn defragment(&self) -> Result<Defragmented, Error> {
         if is_leading() {
             return Err(Error::InsideTransaction);

@@ -4,8 +4,16 @@ use watchful_revision::Revision;
 use watchful_testkit::SplitMix64;
 
 use super::scene::{PAGE_BYTES, Scene};
+use crate::disk::platter::SECTOR as SECTOR_BYTES;
 
-const SECTOR_BYTES: usize = 512;
+/// What a branch says that it is, in the eleventh byte.
+const BRANCH: u8 = 1;
+
+/// Where the first two pages have the number of their commit, and the pages at which the lists of free pages begin and the list
+/// of tables does.
+const COMMIT: usize = 144;
+const FREE_ROOT: usize = 80;
+const LIST_ROOT: usize = 128;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -89,6 +97,35 @@ impl Copy {
         !matches!(self.kind, Kind::Cut | Kind::Garbage | Kind::Record | Kind::Header)
     }
 
+    /// Whether one may say that nothing can be saved of it: where one of the first pages is damaged, which say where everything
+    /// is; a page that leads to others and something else, so that not every page that came loose is accounted for; or as
+    /// many leaves as may hold all rows.
+    pub(super) fn may_save_nothing(&self, scene: &Scene) -> bool {
+        let damaged = self.damaged_pages(scene);
+        let is_cut = self.bytes.len() < scene.file.len();
+        let is_head = damaged.iter().any(|page| *page < 2);
+        let may_be_all = self.rows_damaged_max(scene).map_or(damaged.len() > 1, |rows| rows >= scene.rows);
+        is_cut || is_head || may_be_all
+    }
+
+    /// How many rows may be damaged, where only leaves and values are: not one of the first pages, no branch, and not the list of
+    /// tables. None where others are.
+    pub(super) fn rows_damaged_max(&self, scene: &Scene) -> Option<u64> {
+        // A row takes more than 40 bytes, of which its place and its revision are 26.
+        const ROWS_A_PAGE: u64 = 100;
+        let list = root(&scene.file, LIST_ROOT);
+        let is_branch = |page: usize| scene.file[page * PAGE_BYTES..][10..12] == [BRANCH, 0];
+        let is_leaf = |page: usize| page > 1 && Some(page) != list && !is_branch(page);
+        let damaged = self.damaged_pages(scene);
+        let are_leaves = self.bytes.len() >= scene.file.len() && damaged.iter().all(|page| is_leaf(*page));
+        are_leaves.then_some(damaged.len() as u64 * ROWS_A_PAGE)
+    }
+
+    fn damaged_pages(&self, scene: &Scene) -> Vec<usize> {
+        let pages = scene.file.chunks(PAGE_BYTES).zip(self.bytes.chunks(PAGE_BYTES)).enumerate();
+        pages.filter(|(_, (before, after))| !after.starts_with(before)).map(|(page, _)| page).collect()
+    }
+
     /// Whether it may be a file as it was: a whole page of another time is nothing that a checksum in it could tell.
     pub(super) fn is_stale(&self) -> bool {
         self.kind == Kind::Stale
@@ -97,7 +134,6 @@ impl Copy {
     /// Whether it may be the file as it was before the last commit: by a write that was lost, or a number of a commit that is
     /// another, in the one bit that makes the commit before follow the last one.
     pub(super) fn may_be_older(&self, scene: &Scene) -> bool {
-        const COMMIT: usize = 144;
         let number = |page: usize| page * PAGE_BYTES + COMMIT..page * PAGE_BYTES + COMMIT + 8;
         self.is_stale() || (0..2).any(|page| self.bytes.get(number(page)) != scene.file.get(number(page)))
     }
@@ -206,7 +242,6 @@ impl Copy {
     /// A branch page lost, and sometimes the lists of free pages with it: what the branch led to is then on pages that look as
     /// old ones do.
     fn tree(&mut self, rng: &mut SplitMix64) {
-        const BRANCH: u8 = 1;
         let page = |bytes: &[u8], number: usize| {
             bytes.get(number * PAGE_BYTES..(number + 1) * PAGE_BYTES).map(<[u8]>::to_vec)
         };
@@ -216,11 +251,7 @@ impl Copy {
             .collect();
         let mut lost = if branches.is_empty() { Vec::new() } else { vec![*rng.pick(&branches)] };
         if rng.chance(2) {
-            // The newer of the first two pages tells where the lists of free pages begin, and where the tables do.
-            let number_at = |at: usize| number_in(&self.bytes[at..]);
-            let newest = if number_at(PAGE_BYTES + 144) > number_at(144) { PAGE_BYTES } else { 0 };
-            let tree = newest + *rng.pick(&[80, 128]);
-            lost.extend(usize::try_from(number_at(tree)).ok().filter(|page| *page < pages));
+            lost.extend(root(&self.bytes, *rng.pick(&[FREE_ROOT, LIST_ROOT])));
         }
         for number in lost {
             self.bytes[number * PAGE_BYTES..(number + 1) * PAGE_BYTES].fill(0);
@@ -228,14 +259,17 @@ impl Copy {
         }
     }
 
-    /// A change in the value of a record, wherever the file has it: old pages have it too.
+    /// A change in the value of a record, wherever the file has it: old pages have it too. The value is long enough to be in no
+    /// other record.
     fn record(&mut self, rng: &mut SplitMix64, scene: &Scene) {
+        const LEN: usize = 16;
         let rows = scene.rows_at(scene.newest().current_revision);
+        let rows: Vec<_> = rows.iter().filter(|row| row.value.len() >= LEN).collect();
         if rows.is_empty() {
             return;
         }
-        let row = rng.pick(rows);
-        let value = &row.value[..row.value.len().min(12)];
+        let row = rng.pick(&rows);
+        let value = &row.value[..LEN];
         let at: Vec<usize> = self
             .bytes
             .windows(value.len())
@@ -249,6 +283,13 @@ impl Copy {
         self.revision = Some(row.revision);
         self.tell(format!("the value of {} at {} is another", row.key.escape_ascii(), row.revision));
     }
+}
+
+/// The page at which a tree begins, as the newer of the first two pages tells.
+fn root(file: &[u8], at: usize) -> Option<usize> {
+    let number_at = |at: usize| number_in(&file[at..]);
+    let newest = if number_at(PAGE_BYTES + COMMIT) > number_at(COMMIT) { PAGE_BYTES } else { 0 };
+    usize::try_from(number_at(newest + at)).ok().filter(|page| *page < file.len() / PAGE_BYTES)
 }
 
 fn below(rng: &mut SplitMix64, bound: usize) -> usize {

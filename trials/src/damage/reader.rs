@@ -7,11 +7,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use bytes::Bytes;
-use watchful_mvcc::{HistoryLimits, Mvcc, MvccError, PutOptions, RangeOptions, Want};
-use watchful_revision::{KeyRange, Revision};
+use watchful_mvcc::{HistoryLimits, Mvcc, MvccError, PutOptions, Want};
+use watchful_revision::Revision;
 use watchful_testkit::Row;
 
 use super::scene::{Facts, hash_of, settings};
+use crate::rows::rows_at;
 use crate::trials::Outcome;
 
 /// The hidden argument that makes this program a reader.
@@ -24,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) enum Read {
     Refused(String),
     Crashed(String),
+    Hung,
     /// What it says, and a hash of all that is read at each revision from the compact revision on, but none for 0.
     Opened {
         facts: Facts,
@@ -61,7 +63,7 @@ impl Reader {
             Err(RecvTimeoutError::Timeout) => {
                 running.child.kill()?;
                 running.child.wait()?;
-                Ok(Read::Crashed("it does not come to an end".to_owned()))
+                Ok(Read::Hung)
             }
             Err(RecvTimeoutError::Disconnected) => Ok(Read::Crashed(running.child.wait()?.to_string())),
         }
@@ -170,11 +172,6 @@ fn states_of(mvcc: &Mvcc, facts: &Facts) -> Result<Vec<u64>, MvccError> {
         next = chunk.next;
     }
     Ok(states)
-}
-
-pub(super) fn rows_at(mvcc: &Mvcc, revision: u64) -> Result<Vec<Row>, MvccError> {
-    let range = mvcc.view(Some(revision))?.range(&KeyRange::everything(), &RangeOptions::default())?;
-    Ok(range.records.iter().map(Row::from).collect())
 }
 
 // A line: two revisions, then states, leases and notes, each after its number.

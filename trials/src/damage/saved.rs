@@ -6,12 +6,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use watchful_mvcc::{Mvcc, SalvageReport};
+use watchful_mvcc::{LostRevisions, Mvcc, SalvageReport};
+use watchful_revision::Revision;
 use watchful_testkit::Row;
 
-use super::copies::Copy;
-use super::reader::{facts_of, rows_at};
+use super::copies::{Copy, Kind};
+use super::reader::facts_of;
 use super::scene::{Facts, Scene, settings};
+use crate::rows::rows_at;
 
 pub(super) fn judge(
     scene: &Scene,
@@ -35,14 +37,75 @@ pub(super) fn judge(
         return Err("the check finds nothing, and not all is saved".to_owned());
     }
     check_facts(scene, copy, report, &facts)?;
+    check_least(scene, copy, report)?;
     for revision in facts.compact_revision.max(1)..=facts.current_revision {
         let saved = rows_at(&mvcc, revision).map_err(|error| format!("at {revision}: {error}"))?;
         let owed = scene.rows_at(revision);
         if saved != owed {
             check_rows(report, revision, &saved, owed)?;
+            if let Some(lost) = copy.revision {
+                check_other_rows(scene, lost, revision, &saved, owed)?;
+            }
         }
     }
     Ok(())
+}
+
+/// Whether the report says that the commit before the newest may be what was taken: because it is whole and has as much, or
+/// because one of the two pages that begin the file cannot be read, and nobody knows whether it was the newer one.
+fn is_commit_before(report: &SalvageReport) -> bool {
+    let tells = ["this is the one before it", "; so the newest changes may be missing"];
+    report.remarks.iter().any(|remark| tells.iter().any(|told| remark.contains(told)))
+}
+
+/// Where nothing but a record was damaged, that record is lost and nothing else is; and where nothing was damaged, nothing is.
+fn check_least(scene: &Scene, copy: &Copy, report: &SalvageReport) -> Result<(), String> {
+    let newest = scene.newest();
+    if copy.kind == Kind::Garbage && !report.is_whole() {
+        return Err("only something behind it was added, and not all is saved".to_owned());
+    }
+    if let Some(damaged) = copy.rows_damaged_max(scene)
+        && report.changes + damaged < scene.rows
+    {
+        let (saved, rows) = (report.changes, scene.rows);
+        return Err(format!("at most {damaged} changes are damaged, and of {rows} {saved} are saved"));
+    }
+    let Some(lost) = copy.revision.map(|revision| revision.main) else { return Ok(()) };
+    let (before, current) = (newest.compact_revision, newest.current_revision);
+    // What is lost at the end is left off.
+    let is_end = lost == current && lost > before.max(1);
+    let owed = if is_end { (before, current - 1) } else { (before.max(lost), current) };
+    let only = [LostRevisions { first: lost, last: Some(lost) }];
+    let found = (report.compact_revision, report.current_revision);
+    if report.lost == only && report.remarks.is_empty() && found == owed {
+        return Ok(());
+    }
+    // Where the newest commit was of that revision alone, the commit before has as much.
+    let end = [LostRevisions { first: lost, last: None }];
+    let older = (scene.before().compact_revision, lost - 1);
+    if is_end && is_commit_before(report) && report.lost == end && found == older {
+        return Ok(());
+    }
+    Err(format!("only revision {lost} is damaged, so {owed:?} is owed, and nothing else lost"))
+}
+
+/// The keys but that of the damaged record, and but those of its revision where that was left off, are as they were.
+fn check_other_rows(
+    scene: &Scene,
+    lost: Revision,
+    revision: u64,
+    saved: &[Row],
+    owed: &[Row],
+) -> Result<(), String> {
+    let all = scene.rows_at(scene.newest().current_revision);
+    let damaged = all.iter().find(|row| row.revision == lost).map(|row| &row.key);
+    let others =
+        |rows: &[Row]| rows.iter().filter(|row| Some(&row.key) != damaged).cloned().collect::<Vec<_>>();
+    if others(saved) == others(owed) {
+        Ok(())
+    } else {
+        Err(format!("at {revision} other keys are not as they were"))
+    }
 }
 
 fn check_facts(scene: &Scene, copy: &Copy, report: &SalvageReport, facts: &Facts) -> Result<(), String> {
@@ -57,9 +120,13 @@ fn check_facts(scene: &Scene, copy: &Copy, report: &SalvageReport, facts: &Facts
         return Err("the newest revisions are gone without a word".to_owned());
     }
     let says = |what: &str| report.remarks.iter().any(|remark| remark.contains(what));
-    // The commit before may be what was saved.
-    let is_older = !report.remarks.is_empty() || copy.may_be_older(scene);
-    let known: &[Facts] = if is_older { &scene.facts } else { std::slice::from_ref(newest) };
+    let mut known = vec![newest];
+    if is_commit_before(report) {
+        known.push(scene.before());
+    }
+    if copy.may_be_older(scene) {
+        known.extend(&scene.facts);
+    }
     for lease in &facts.leases {
         if !known.iter().any(|known| known.leases.get(lease.0) == Some(lease.1)) {
             return Err(format!("the lease {lease:?} never was"));
@@ -70,10 +137,11 @@ fn check_facts(scene: &Scene, copy: &Copy, report: &SalvageReport, facts: &Facts
             return Err(format!("the note {name:?} never was {value:?}"));
         }
     }
-    let (leases, notes) = (newest.leases.len(), newest.notes.len());
-    let is_short = facts.leases.len() < leases && !says("leases are lost")
-        || facts.notes.len() < notes && !says("notes are lost") && !says("is lost");
-    if is_short && !is_older {
+    let has_all = |known: &&Facts| {
+        (says("leases are lost") || known.leases == facts.leases)
+            && (says("notes are lost") || says("the note `") || known.notes == facts.notes)
+    };
+    if !known.iter().any(has_all) && !copy.may_be_older(scene) {
         return Err(format!("leases or notes are gone without a word: {facts:?}, and were {newest:?}"));
     }
     if report.is_whole() && !copy.may_be_older(scene) && facts != newest {

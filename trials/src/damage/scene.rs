@@ -35,6 +35,8 @@ pub(super) struct Scene {
     pub(super) older_files: Vec<Vec<u8>>,
     /// After each commit, the newest last.
     pub(super) facts: Vec<Facts>,
+    /// How many rows the log has.
+    pub(super) rows: u64,
     /// What is read at each revision, and a hash of it.
     states: Vec<(Vec<Row>, u64)>,
 }
@@ -77,7 +79,8 @@ impl Scene {
         for name in ["LOCK", "MARK"] {
             beside.push((name.into(), fs::read(dir.join(name))?));
         }
-        Ok(Self { beside, file: fs::read(dir.join("data.mdb"))?, older_files, facts, states })
+        let (file, rows) = (fs::read(dir.join("data.mdb"))?, watchful_mvcc::check(dir)?.rows);
+        Ok(Self { beside, file, older_files, facts, rows, states })
     }
 
     /// Makes the folder anew, with this data file.
@@ -90,6 +93,11 @@ impl Scene {
         Ok(fs::write(dir.join("data.mdb"), bytes)?)
     }
 
+    /// Whether an open looks at every page of the log before it maps the file: it does up to 4 MiB.
+    pub(super) fn is_looked_at_whole(&self) -> bool {
+        self.file.len() <= 4 << 20
+    }
+
     pub(super) fn pages(&self) -> usize {
         self.file.len() / PAGE_BYTES
     }
@@ -97,6 +105,11 @@ impl Scene {
     /// What was read at a revision.
     pub(super) fn rows_at(&self, revision: u64) -> &[Row] {
         usize::try_from(revision).ok().and_then(|at| self.states.get(at)).map_or(&[], |(rows, _)| rows)
+    }
+
+    /// As the commit before the newest left it: of those that differ, as a commit may change nothing of this.
+    pub(super) fn before(&self) -> &Facts {
+        self.facts.iter().rfind(|facts| *facts != self.newest()).unwrap_or(self.newest())
     }
 
     pub(super) fn newest(&self) -> &Facts {

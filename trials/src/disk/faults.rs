@@ -9,13 +9,13 @@
 use std::path::{Path, PathBuf};
 
 use watchful::{
-    Durability, End, Error, KeyRange, LeaseId, RangeOptions, Settings, Store, Update, Watch, WatchOptions,
+    Durability, Error, KeyRange, LeaseId, RangeOptions, Settings, Store, TxnRequest, Watch, WatchOptions,
 };
 use watchful_harness::request;
-use watchful_testkit::{Filters, Model, Op, Row, SplitMix64, checkers};
+use watchful_testkit::{Model, Op, Row, SplitMix64, checkers};
 
 use super::images::Loss;
-use super::judge::{self, Depth, Expected, Rises};
+use super::judge::{self, Depth, Expected, Rises, Told};
 use super::platter::{Image, Platter};
 use super::power::{describe, make_folder, scratch};
 use super::tape::{Call, Change, Fault, How, Running};
@@ -58,9 +58,8 @@ struct Bound {
     first: usize,
     last: usize,
     acknowledged: usize,
-    epoch: u64,
+    told: Option<Told>,
     may_be_damaged: bool,
-    is_made: bool,
 }
 
 struct Case<'t> {
@@ -69,8 +68,8 @@ struct Case<'t> {
     rng: SplitMix64,
     durability: Durability,
     fault: Fault,
-    /// Whether the fault may still be met.
-    is_faulty: bool,
+    /// So many failed calls have had their consequences.
+    over: usize,
     store: Option<Store>,
     /// And the first revision that it is still owed.
     watch: Option<(Watch, u64)>,
@@ -88,6 +87,13 @@ enum Answer {
     Done,
     Refused,
     Unknown,
+}
+
+/// What a change may be answered.
+#[derive(Clone, Copy)]
+struct Owed {
+    may_be_refused: bool,
+    may_be_unknown: bool,
 }
 
 /// What a write was to do.
@@ -123,9 +129,8 @@ impl<'t> Case<'t> {
             first: 0,
             last: 0,
             acknowledged: 0,
-            epoch: 1,
+            told: None,
             may_be_damaged: durability == Durability::Unsynced,
-            is_made: false,
         };
         Self {
             tape,
@@ -133,7 +138,7 @@ impl<'t> Case<'t> {
             durability,
             fault: fault(&mut rng),
             rng,
-            is_faulty: false,
+            over: 0,
             store: None,
             watch: None,
             states: vec![State::default()],
@@ -166,31 +171,26 @@ impl<'t> Case<'t> {
         self.bounds.push(bound);
     }
 
-    fn set_fault(&mut self, fault: Option<Fault>) {
-        self.tape.set_fault(fault);
-        self.is_faulty = fault.is_some();
-    }
-
     fn run(&mut self, tally: &mut Tally) -> Outcome {
         self.tape.say(0);
         let faulty_from = self.rng.below(4);
         if faulty_from == 0 {
-            self.set_fault(Some(self.fault));
+            self.tape.set_fault(Some(self.fault));
         }
         self.open()?;
         for step in 1..4 + self.rng.below(8) {
             if step == faulty_from {
-                self.set_fault(Some(self.fault));
+                self.tape.set_fault(Some(self.fault));
             }
             self.step(tally)?;
         }
         tally.add("faults met", u64::from(self.tape.hits() > 0));
         tally.add("outcomes unknown", u64::from(self.is_unknown));
         if self.rng.chance(2) {
-            self.check_goes_on()?;
+            self.check_goes_on(tally)?;
         }
         self.close()?;
-        self.set_fault(None);
+        self.tape.set_fault(None);
         self.open()?;
         for _ in 0..self.rng.below(4) {
             self.step(tally)?;
@@ -211,13 +211,15 @@ impl<'t> Case<'t> {
             .with_durability(self.durability)
             .with_quota_bytes(16 << 20)
             .with_compaction_slice_rows(2);
+        let before = self.tape.hits();
         let opened = match Store::open(self.folder(), settings.clone()) {
-            Err(_) if self.is_faulty && self.tape.hits() > 0 => {
-                self.set_fault(None);
+            Err(_) if self.tape.hits() > before => {
+                self.tape.set_fault(None);
                 Store::open(self.folder(), settings)
             }
             opened => opened,
         };
+        self.over = self.tape.hits();
         let store = opened.map_err(|error| format!("it does not open: {error}"))?;
         let bound = self.bound();
         let (first, last) = (bound.acknowledged, bound.last);
@@ -230,9 +232,8 @@ impl<'t> Case<'t> {
             first: now,
             last: now,
             acknowledged: now,
-            epoch: store.epoch(),
+            told: Some(Told { epoch: store.epoch(), store_id: None }),
             may_be_damaged: self.durability == Durability::Unsynced,
-            is_made: true,
         });
         self.store = Some(store);
         Ok(())
@@ -240,7 +241,7 @@ impl<'t> Case<'t> {
 
     fn step(&mut self, tally: &mut Tally) -> Outcome {
         if self.is_unknown {
-            return self.check_refused();
+            return self.check_refused(tally);
         }
         match self.rng.below(16) {
             0 => self.defragment(),
@@ -248,8 +249,8 @@ impl<'t> Case<'t> {
             2 => self.compact(),
             3 => self.grant(),
             4..=7 => {
-                let callers = 2 + self.rng.below(3);
                 tally.add("groups of callers", 1);
+                let callers = 2 + self.rng.below(3);
                 self.write(callers)
             }
             _ => self.write(1),
@@ -257,22 +258,32 @@ impl<'t> Case<'t> {
     }
 
     fn defragment(&mut self) -> Outcome {
-        match self.store().defragment() {
-            Ok(_) => self.is_on_disk(),
+        let (before, answer) = (self.tape.hits(), self.store().defragment());
+        match answer {
+            Ok(_) => {
+                self.check_none(before, &[Call::Write, Call::Sync, Call::SyncFolder])?;
+                self.is_on_disk()
+            }
             Err(error) => {
-                self.check_may_fail(&error)?;
-                self.is_lost |= error.to_string().contains("could not be opened again");
-                self.is_unknown |= self.is_lost;
+                let met = self.met();
+                self.check_may_fail(&error, !met.is_empty())?;
+                self.is_lost = matches!(error, Error::Lost { .. });
+                self.is_unknown = self.is_lost || met.contains(&Call::SyncFolder) || is_unknown(&error);
                 Ok(())
             }
         }
     }
 
     fn sync(&mut self) -> Outcome {
-        match self.store().sync() {
-            Ok(()) => self.is_on_disk(),
+        let (before, answer) = (self.tape.hits(), self.store().sync());
+        match answer {
+            Ok(()) => {
+                self.check_none(before, &[Call::Write, Call::Sync])?;
+                self.is_on_disk()
+            }
             Err(error) => {
-                self.check_may_fail(&error)?;
+                let has_failed = self.met().contains(&Call::Sync);
+                self.check_may_fail(&error, has_failed)?;
                 self.is_unknown = true;
                 Ok(())
             }
@@ -286,9 +297,57 @@ impl<'t> Case<'t> {
         Ok(())
     }
 
-    fn check_may_fail(&self, error: &Error) -> Outcome {
-        let may_fail = self.is_faulty && self.tape.hits() > 0 || self.is_lost;
-        if may_fail { Ok(()) } else { Err(format!("it failed though nothing had: {error}").into()) }
+    /// The calls that have failed since those that have had their consequences.
+    fn met(&self) -> Vec<Call> {
+        self.tape.hits_since(self.over)
+    }
+
+    /// A call of the store has come to its end. Unless a slice of compaction, which nobody waits for, may have met them, the
+    /// failures so far are no reason for anything that fails later.
+    fn is_over(&mut self, has_told: bool) {
+        let may_compact = self.states.iter().any(|state| state.model.compact_revision() > 0);
+        if has_told || !may_compact {
+            self.over = self.tape.hits();
+        }
+    }
+
+    /// An error has a reason, or a slice of compaction had.
+    fn check_may_fail(&mut self, error: &Error, has_reason: bool) -> Outcome {
+        let met = self.met();
+        let may_fail = has_reason || is_unknown(error) && self.owed(&met).may_be_unknown;
+        self.is_over(true);
+        if may_fail { Ok(()) } else { Err(format!("it failed, {error}, and these had: {met:?}").into()) }
+    }
+
+    /// What went well has met no failure of these kinds.
+    fn check_none(&mut self, before: usize, kinds: &[Call]) -> Outcome {
+        let mut met = self.tape.hits_since(before);
+        // Whoever is told how much was written may write the rest.
+        met.retain(|call| *call != Call::Write || self.fault.how != How::StopsShort);
+        let may_compact = self.states.iter().any(|state| state.model.compact_revision() > 0);
+        self.is_over(false);
+        if may_compact || !met.iter().any(|call| kinds.contains(call)) {
+            return Ok(());
+        }
+        Err(format!("it went well, and these had failed: {met:?}").into())
+    }
+
+    /// What a change may be answered where these calls have failed.
+    fn owed(&self, met: &[Call]) -> Owed {
+        let is_full = matches!(self.fault.how, How::Refuses(libc::ENOSPC) | How::Loses(libc::ENOSPC));
+        let mut owed = Owed { may_be_refused: false, may_be_unknown: false };
+        for call in met {
+            match call {
+                // It was taken back; but one of them may have been the last page of the commit, where nobody waits for that.
+                Call::Write if is_full => {
+                    owed.may_be_refused = true;
+                    owed.may_be_unknown |= self.durability != Durability::Synced;
+                }
+                Call::Write | Call::WriteThrough | Call::Sync => owed.may_be_unknown = true,
+                Call::SyncFolder | Call::Cut | Call::Name => {}
+            }
+        }
+        owed
     }
 
     fn compact(&mut self) -> Outcome {
@@ -308,10 +367,10 @@ impl<'t> Case<'t> {
 
     /// A change by one caller.
     fn one(&mut self, wanted: Wanted, work: impl FnOnce(&Store) -> Result<(), Error>) -> Outcome {
-        let begun = self.begin();
+        let (begun, before) = (self.begin(), self.tape.hits());
         let answer = work(self.store());
-        let answer = self.answer(answer)?;
-        self.settle(begun, vec![(wanted, answer)])
+        let answers = self.answers(before, vec![answer])?;
+        self.settle(begun, std::iter::once(wanted).zip(answers).collect())
     }
 
     /// So many transactions at once, each by a caller of its own.
@@ -323,13 +382,10 @@ impl<'t> Case<'t> {
             ops.push(Op::put("last", self.rng.below(1 << 30).to_string()));
             wanted.push(ops);
         }
-        let begun = self.begin();
+        let (begun, before) = (self.begin(), self.tape.hits());
         let answers = write_together(self.store(), wanted.iter().map(|ops| request(ops)).collect())?;
-        let mut settled = Vec::new();
-        for (ops, answer) in wanted.into_iter().zip(answers) {
-            settled.push((Wanted::Ops(ops), self.answer(answer)?));
-        }
-        self.settle(begun, settled)
+        let answers = self.answers(before, answers)?;
+        self.settle(begun, wanted.into_iter().map(Wanted::Ops).zip(answers).collect())
     }
 
     /// Writes are begun. What they may lead to is known when they are answered.
@@ -342,14 +398,27 @@ impl<'t> Case<'t> {
         Begun { bound: self.bounds.len() - 1, now }
     }
 
-    fn answer(&self, answer: Result<(), Error>) -> Outcome<Answer> {
-        match answer {
-            Ok(()) => Ok(Answer::Done),
-            Err(error) => {
-                self.check_may_fail(&error)?;
-                Ok(if matches!(error, Error::OutcomeUnknown) { Answer::Unknown } else { Answer::Refused })
-            }
+    /// Changes that were asked for when so many calls had failed have been answered, each as the failures since allow.
+    fn answers(&mut self, before: usize, answers: Vec<Result<(), Error>>) -> Outcome<Vec<Answer>> {
+        let met = self.met();
+        let owed = self.owed(&met);
+        let mut all = Vec::new();
+        for answer in answers {
+            all.push(match answer {
+                Ok(()) => Answer::Done,
+                Err(Error::NoSpace { .. }) if owed.may_be_refused => Answer::Refused,
+                Err(Error::OutcomeUnknown) if owed.may_be_unknown => Answer::Unknown,
+                Err(error) => {
+                    return Err(format!("it failed, {error} ({error:?}), and these had: {met:?}").into());
+                }
+            });
         }
+        if all.iter().all(|answer| matches!(answer, Answer::Done)) {
+            self.check_none(before, &[Call::WriteThrough, Call::Sync])?;
+        } else {
+            self.is_over(true);
+        }
+        Ok(all)
     }
 
     /// The writes that were begun have these answers: what was refused is not there, and what is unknown is there after
@@ -382,29 +451,42 @@ impl<'t> Case<'t> {
         Ok(())
     }
 
-    /// After an outcome that is unknown every write is refused, as one whose outcome is unknown.
-    fn check_refused(&mut self) -> Outcome {
-        match self.store().put("refused", "1").wait() {
-            Err(Error::OutcomeUnknown) => Ok(()),
-            Err(_) if self.is_lost => Ok(()),
-            other => Err(format!("after an outcome that is unknown a write got {other:?}").into()),
+    /// After an outcome that is unknown, whatever would write is refused as something whose outcome is unknown.
+    fn check_refused(&mut self, tally: &mut Tally) -> Outcome {
+        let (lease, kind) = (self.next_lease, self.rng.below(8));
+        let revision = self.model().current_revision();
+        let put = || Op::put("refused", "1");
+        let store = self.store();
+        let (what, answers) = match kind {
+            0 => ("a defragmentation", vec![store.defragment().map(drop)]),
+            1 => ("a sync", vec![store.sync()]),
+            2 => ("a compaction", vec![store.compact(revision).wait()]),
+            3 => ("a lease", vec![store.lease_grant(lease, 60).wait().map(drop)]),
+            4 | 5 => {
+                let requests: Vec<TxnRequest> = (0..3).map(|_| request(&[put()])).collect();
+                ("writes together", write_together(store, requests)?)
+            }
+            _ => ("a write", vec![store.execute(request(&[put()])).wait().map(drop)]),
+        };
+        tally.add("refused after it", 1);
+        for answer in answers {
+            match answer {
+                Err(Error::OutcomeUnknown) => {}
+                Err(Error::Lost { .. }) if self.is_lost => {}
+                other => return Err(format!("after an unknown outcome {what} got {other:?}").into()),
+            }
         }
+        self.is_over(true);
+        Ok(())
     }
 
     /// With the fault healed, what was refused for want of room is no reason to refuse more; what is unknown is.
-    fn check_goes_on(&mut self) -> Outcome {
-        self.set_fault(None);
+    fn check_goes_on(&mut self, tally: &mut Tally) -> Outcome {
+        self.tape.set_fault(None);
         if self.is_unknown {
-            return self.check_refused();
+            return self.check_refused(tally);
         }
-        let begun = self.begin();
-        let answer = match self.store().put("probe", "1").wait() {
-            Ok(_) => Answer::Done,
-            // A slice of compaction, which nobody waits for, may have met the fault.
-            Err(Error::OutcomeUnknown) if self.tape.hits() > 0 => Answer::Unknown,
-            Err(error) => return Err(format!("it does not go on: {error}").into()),
-        };
-        self.settle(begun, vec![(Wanted::Ops(vec![Op::put("probe", "1")]), answer)])
+        self.one(Wanted::Ops(vec![Op::put("probe", "1")]), |store| store.put("probe", "1").wait().map(drop))
     }
 
     /// Reads go on: the store shows what was acknowledged, and nothing that is not known.
@@ -418,32 +500,8 @@ impl<'t> Case<'t> {
 
     /// A watch got what was acknowledged, and nothing else; or compaction has overtaken it.
     fn check_watch(&mut self) -> Outcome {
-        let Some((mut watch, first)) = self.watch.take().filter(|_| !self.is_lost) else { return Ok(()) };
-        let model = self.model();
-        let last = model.current_revision();
-        if last < first {
-            return Ok(());
-        }
-        watch.ask_progress(last);
-        let mut seen = Vec::new();
-        let read_to = loop {
-            match watch.wait_next() {
-                Some(Ok(Update::Events(batch))) => seen.extend(batch.events().to_vec()),
-                Some(Ok(Update::Progress { revision })) if revision >= last => break last,
-                Some(Ok(Update::Progress { .. })) => {}
-                Some(Err(End::Compacted { compact_revision }))
-                    if compact_revision <= model.compact_revision()
-                        && watch.next_revision() < compact_revision =>
-                {
-                    break watch.next_revision() - 1;
-                }
-                other => return Err(format!("a watch from {first} on got {other:?}").into()),
-            }
-        };
-        let owed = model.events(&[KeyRange::everything()], Filters::default(), first, read_to);
-        let is_same =
-            owed.len() == seen.len() && owed.iter().zip(&seen).all(|(owed, seen)| owed.is_told_by(seen));
-        if is_same { Ok(()) } else { Err(format!("a watch got {seen:?}, and not {owed:?}").into()) }
+        let Some((watch, first)) = self.watch.take().filter(|_| !self.is_lost) else { return Ok(()) };
+        judge::check_watch(watch, first, self.model())
     }
 
     /// The power fails too: at moments of the tape, most of them after the fault.
@@ -477,7 +535,7 @@ impl<'t> Case<'t> {
                 )?;
             }
         }
-        Ok(())
+        platter.compare(&self.disk)
     }
 
     /// Whether a store that has told of an outcome that is unknown could write down as well that the machine is in doubt.
@@ -501,10 +559,9 @@ impl<'t> Case<'t> {
             first: bound.first,
             last: bound.last,
             acknowledged: bound.acknowledged,
-            epoch: bound.epoch,
+            told: bound.told,
             rises: if self.durability == Durability::Synced { Rises::MustNot } else { Rises::May },
             may_be_damaged: bound.may_be_damaged,
-            is_made: bound.is_made,
         };
         let depth = Depth { offline: self.rng.chance(4), goes_on: self.rng.chance(8), watched: false };
         let settings = work::settings(self.durability, 0).with_boot_id(Some(boot.to_owned()));
@@ -512,6 +569,10 @@ impl<'t> Case<'t> {
         tally.add("images", 1);
         Ok(())
     }
+}
+
+fn is_unknown(error: &Error) -> bool {
+    matches!(error, Error::OutcomeUnknown)
 }
 
 /// As the store itself finds it.
@@ -538,13 +599,9 @@ fn fault(rng: &mut SplitMix64) -> Fault {
         How::Loses(libc::ENOSPC),
         How::StopsShort,
     ];
-    let after_max = *rng.pick(&[2, 6, 20]);
-    Fault {
-        call: *rng.pick(&calls),
-        after: rng.below(after_max),
-        how: *rng.pick(&hows),
-        for_ever: rng.chance(3),
-    }
+    let (after_max, call) = (*rng.pick(&[2, 6, 20]), *rng.pick(&calls));
+    let hows: Vec<How> = hows.into_iter().filter(|how| how.suits(call)).collect();
+    Fault { call, after: rng.below(after_max), how: *rng.pick(&hows), for_ever: rng.chance(3) }
 }
 
 /// Everything that the whole store tells, beside what the layer below is asked for later.

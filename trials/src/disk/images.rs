@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use watchful_testkit::SplitMix64;
 
+use super::judge::Expected;
 use super::platter::{Image, Moment, Part, Platter};
 
 /// What a power failure keeps of what was not forced to the disk.
@@ -120,7 +121,7 @@ pub(crate) struct Seen(HashSet<u64>);
 
 impl Seen {
     /// Whether this image, with this expectation, is new.
-    pub(crate) fn is_new(&mut self, image: &Image, expected: u64) -> bool {
-        self.0.insert(image.hash ^ expected.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    pub(crate) fn is_new(&mut self, image: &Image, expected: &Expected<'_>) -> bool {
+        self.0.insert(image.hash ^ expected.hash().wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 }

@@ -1,24 +1,32 @@
 //! Opens what a disk has left and compares it with what was acknowledged.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 
-use watchful::{Settings, Store, WatchOptions};
-use watchful_mvcc::{
-    Durability, HistoryLimits, Mvcc, MvccError, MvccSettings, PutOptions, RangeOptions, Want,
-};
+use watchful::{End, Settings, Store, Update, Watch, WatchOptions};
+use watchful_mvcc::{Durability, HistoryLimits, Mvcc, MvccError, MvccSettings, PutOptions, Want};
 use watchful_revision::{KeyRange, Revision};
 use watchful_testkit::checkers::{self, StoreReading};
 use watchful_testkit::{Filters, Model, Op, Row};
 
 use super::work::{NOTE, State};
+use crate::rows::rows_at;
 use crate::trials::Outcome;
 
 /// Whether the epoch has to rise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Rises {
     Must,
     May,
     MustNot,
+}
+
+/// What a store said of itself when it was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Told {
+    pub(crate) epoch: u64,
+    /// None where it was not asked for.
+    pub(crate) store_id: Option<[u8; 16]>,
 }
 
 /// What an image may hold.
@@ -30,14 +38,24 @@ pub(crate) struct Expected<'a> {
     /// It is in one of these states.
     pub(crate) first: usize,
     pub(crate) last: usize,
-    /// The newest state that was acknowledged, with the epoch of then.
+    /// The newest state that was acknowledged.
     pub(crate) acknowledged: usize,
-    pub(crate) epoch: u64,
+    /// None where no store was acknowledged to be there.
+    pub(crate) told: Option<Told>,
     pub(crate) rises: Rises,
     /// Whether the store may be anything at all, or none: it may be refused, and is never wrong about itself.
     pub(crate) may_be_damaged: bool,
-    /// Whether a store was acknowledged to be there.
-    pub(crate) is_made: bool,
+}
+
+impl Expected<'_> {
+    /// Of everything that is compared, so that an image that was judged is judged again where more is expected of it.
+    pub(crate) fn hash(&self) -> u64 {
+        let Self { states, lost: _, first, last, acknowledged, told, rises, may_be_damaged } = self;
+        let mut hasher = DefaultHasher::new();
+        (states.as_ptr().addr(), first, last, acknowledged).hash(&mut hasher);
+        (told, rises, may_be_damaged).hash(&mut hasher);
+        hasher.finish()
+    }
 }
 
 /// How closely to look.
@@ -68,37 +86,52 @@ pub(crate) fn judge(
     expected: &Expected<'_>,
     depth: Depth,
 ) -> Outcome<Found> {
-    if depth.offline && !expected.may_be_damaged {
-        check_offline(folder, expected)?;
-    }
+    let checked = if depth.offline { check_offline(folder, expected)? } else { None };
     let (mvcc, report) = match Mvcc::open(folder, settings) {
         Ok(opened) => opened,
-        Err(error) if expected.may_be_damaged && says_damaged(&error) => return Ok(Found::Refused),
-        Err(error) => return Err(format!("it cannot be opened: {error} ({error:?})").into()),
+        Err(error) if expected.may_be_damaged && says_damaged(&error) && checked != Some(Checked::Whole) => {
+            return Ok(Found::Refused);
+        }
+        Err(error) => return Err(format!("it cannot be opened: {error} ({error:?}), {checked:?}").into()),
     };
-    check_epoch(&mvcc, report.epoch_raised, expected)?;
+    check_told(&mvcc, report.epoch_raised, expected)?;
     let found = match find(&mvcc, expected.states, expected.first, expected.last) {
-        Ok(found) => Found::State(found),
-        Err(_) if expected.may_be_damaged => return read_all(&mvcc, expected),
+        Ok(found) => found,
+        Err(_) if expected.may_be_damaged => return judge_mixture(mvcc, folder, settings, expected, depth),
         Err(error) => return Err(error),
     };
-    if let (Found::State(at), true) = (found, depth.goes_on) {
-        go_on(mvcc, folder, settings, &expected.states[at])?;
+    if checked == Some(Checked::Damaged) {
+        return Err(format!("the offline check finds damage in state {found}, which is whole").into());
+    }
+    if depth.goes_on {
+        go_on(mvcc, folder, settings, &expected.states[found])?;
     } else {
         drop(mvcc);
+        if depth.watched {
+            watch(folder, settings.durability, &expected.states[found].model)?;
+        }
     }
-    if let (Found::State(at), true) = (found, depth.watched && !depth.goes_on) {
-        watch(folder, settings.durability, &expected.states[at].model)?;
-    }
-    Ok(found)
+    Ok(Found::State(found))
 }
 
-fn check_offline(folder: &Path, expected: &Expected<'_>) -> Outcome {
-    match watchful_mvcc::check(folder) {
-        Ok(report) if report.is_ok() || !expected.is_made => Ok(()),
-        Ok(report) => Err(format!("the offline check found {:?}", report.problems).into()),
-        Err(_) if !expected.is_made => Ok(()),
-        Err(error) => Err(format!("the offline check failed: {error}").into()),
+/// What the offline check says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Checked {
+    Whole,
+    Damaged,
+}
+
+/// None where there may be no store yet, and it says that there is none.
+fn check_offline(folder: &Path, expected: &Expected<'_>) -> Outcome<Option<Checked>> {
+    let what = match watchful_mvcc::check(folder) {
+        Ok(report) if report.is_ok() => return Ok(Some(Checked::Whole)),
+        Ok(report) => format!("found {:?}", report.problems),
+        Err(error) => format!("failed: {error}"),
+    };
+    match expected.told {
+        None => Ok(None),
+        Some(_) if expected.may_be_damaged => Ok(Some(Checked::Damaged)),
+        Some(_) => Err(format!("the offline check {what}").into()),
     }
 }
 
@@ -114,8 +147,8 @@ pub(crate) fn says_damaged(error: &MvccError) -> bool {
     )
 }
 
-/// Promise 12.
-fn check_epoch(mvcc: &Mvcc, is_raised: bool, expected: &Expected<'_>) -> Outcome {
+/// Promise 12; and that it is the store that it said it was.
+fn check_told(mvcc: &Mvcc, is_raised: bool, expected: &Expected<'_>) -> Outcome {
     let acknowledged = expected.states[expected.acknowledged].model.current_revision();
     let wrong = match expected.rises {
         Rises::Must => !is_raised,
@@ -125,7 +158,11 @@ fn check_epoch(mvcc: &Mvcc, is_raised: bool, expected: &Expected<'_>) -> Outcome
     if wrong {
         return Err(format!("the epoch was raised: {is_raised}; {:?}", expected.rises).into());
     }
-    let before = StoreReading { epoch: expected.epoch, current_revision: acknowledged };
+    let Some(told) = expected.told else { return Ok(()) };
+    if told.store_id.is_some_and(|id| id != mvcc.store_id()) {
+        return Err(format!("its id is {:?}, and not {:?}", mvcc.store_id(), told.store_id).into());
+    }
+    let before = StoreReading { epoch: told.epoch, current_revision: acknowledged };
     let after = StoreReading { epoch: mvcc.epoch(), current_revision: mvcc.current_revision() };
     if !expected.may_be_damaged {
         checkers::revision_never_goes_back_within_epoch([before, after])?;
@@ -216,13 +253,28 @@ fn compare_history(mvcc: &Mvcc, model: &Model) -> Outcome {
     }
 }
 
-fn rows_at(mvcc: &Mvcc, revision: u64) -> Outcome<Vec<Row>> {
-    let found = mvcc.view(Some(revision))?.range(&KeyRange::everything(), &RangeOptions::default())?;
-    Ok(found.records.iter().map(Row::from).collect())
+/// What may be a mixture is read from end to end, and harms nobody who writes to it or watches it.
+fn judge_mixture(
+    mvcc: Mvcc,
+    folder: &Path,
+    settings: &MvccSettings,
+    expected: &Expected<'_>,
+    depth: Depth,
+) -> Outcome<Found> {
+    let Some(rows) = read_all(&mvcc, expected)? else { return Ok(Found::Refused) };
+    if depth.goes_on {
+        go_on_mixed(mvcc, folder, settings, &rows).map_err(|error| format!("a mixture: {error}"))?;
+    } else {
+        drop(mvcc);
+        if depth.watched {
+            watch_mixed(folder, settings.durability, &rows)?;
+        }
+    }
+    Ok(Found::Mixed)
 }
 
-/// What may be a mixture is read from end to end: every record in it is one that was written.
-fn read_all(mvcc: &Mvcc, expected: &Expected<'_>) -> Outcome<Found> {
+/// The rows at every revision that can be read, each of which was written; none where a read says that it is damaged.
+fn read_all(mvcc: &Mvcc, expected: &Expected<'_>) -> Outcome<Option<Vec<Vec<Row>>>> {
     let is_written_in = |model: &Model, row: &Row| {
         let at = row.mod_revision();
         let written = model.events(&[KeyRange::everything()], Filters::default(), at, at);
@@ -230,22 +282,78 @@ fn read_all(mvcc: &Mvcc, expected: &Expected<'_>) -> Outcome<Found> {
     };
     let newest = &expected.states[expected.last].model;
     let is_written = |row: &Row| expected.lost.iter().chain([newest]).any(|model| is_written_in(model, row));
+    let mut all = Vec::new();
     for revision in mvcc.compact_revision().max(1)..=mvcc.current_revision() {
-        let Ok(rows) = rows_at(mvcc, revision) else { return Ok(Found::Refused) };
+        let rows = match rows_at(mvcc, revision) {
+            Ok(rows) => rows,
+            Err(error) if says_damaged(&error) => return Ok(None),
+            Err(error) => return Err(format!("revision {revision} cannot be read: {error}").into()),
+        };
         if let Some(row) = rows.iter().find(|row| !is_written(row)) {
             return Err(format!("nobody has written {row}").into());
         }
+        all.push(rows);
     }
-    Ok(Found::Mixed)
+    Ok(Some(all))
+}
+
+/// A mixture takes another write, and has it beside what it had, before and after it is opened again.
+fn go_on_mixed(mvcc: Mvcc, folder: &Path, settings: &MvccSettings, before: &[Vec<Row>]) -> Outcome {
+    let (first, last) = (mvcc.compact_revision().max(1), mvcc.current_revision());
+    write_more(&mvcc)?;
+    let compare = |mvcc: &Mvcc| -> Outcome {
+        for (revision, owed) in (first..=last).zip(before) {
+            if rows_at(mvcc, revision)? != *owed {
+                return Err(format!("a write has changed revision {revision}").into());
+            }
+        }
+        let is_new = |row: &Row| row.key.as_ref() == b"key/00";
+        let (mut newest, mut owed) = (rows_at(mvcc, last + 1)?, before.last().cloned().unwrap_or_default());
+        let written = newest.extract_if(.., |row| is_new(row)).next();
+        owed.retain(|row| !is_new(row));
+        match written {
+            Some(row) if row.value.as_ref() == b"after" && newest == owed => Ok(()),
+            _ => Err(format!("at {} it has {written:?}, {newest:?}, and not {owed:?}", last + 1).into()),
+        }
+    };
+    compare(&mvcc)?;
+    drop(mvcc);
+    let (mvcc, _) = Mvcc::open(folder, settings)?;
+    compare(&mvcc).map_err(|error| format!("after an opening: {error}").into())
+}
+
+/// A watch of it comes to an end that is clear, or to the newest revision.
+fn watch_mixed(folder: &Path, durability: Durability, rows: &[Vec<Row>]) -> Outcome {
+    let store = open_store(folder, durability)?;
+    let (first, last) = (store.compact_revision().max(1), store.current_revision());
+    if last + 1 - first != rows.len() as u64 {
+        return Err(format!("a mixture is at {first} to {last}, and was not before").into());
+    }
+    let mut watch = store.watch(&WatchOptions::new(KeyRange::everything()).start_at(first))?;
+    watch.ask_progress(last);
+    loop {
+        match watch.wait_next() {
+            Some(Ok(Update::Progress { revision })) if revision >= last => return Ok(()),
+            Some(Ok(_)) => {}
+            Some(Err(End::Unreadable { .. })) => return Ok(()),
+            other => return Err(format!("a watch of a mixture got {other:?}").into()),
+        }
+    }
+}
+
+/// A put, and a slice of the compaction that may be under way.
+fn write_more(mvcc: &Mvcc) -> Outcome {
+    let mut group = mvcc.begin_group()?;
+    group.txn(|txn| txn.put(b"key/00", b"after", PutOptions::default()))?;
+    group.compact_slice(2)?;
+    group.commit()?;
+    Ok(())
 }
 
 /// It takes another write, is whole on the disk, and has the write when it is opened again.
 fn go_on(mvcc: Mvcc, folder: &Path, settings: &MvccSettings, state: &State) -> Outcome {
     let mut after = state.clone();
-    let mut group = mvcc.begin_group()?;
-    group.txn(|txn| txn.put(b"key/00", b"after", PutOptions::default()))?;
-    group.compact_slice(2)?;
-    group.commit()?;
+    write_more(&mvcc)?;
     after.model.apply(&[Op::put("key/00", "after")])?;
     compare(&mvcc, &after).map_err(|error| format!("after a write: {error}"))?;
     drop(mvcc);
@@ -259,21 +367,37 @@ fn go_on(mvcc: Mvcc, folder: &Path, settings: &MvccSettings, state: &State) -> O
 
 /// A watch of everything that is kept gets it, each change once and in order.
 fn watch(folder: &Path, durability: Durability, model: &Model) -> Outcome {
-    let store =
-        Store::open(folder, Settings::default().with_durability(durability).with_quota_bytes(16 << 20))?;
-    let (first, last) = (model.compact_revision().max(1), model.current_revision());
-    let mut watch = store.watch(&WatchOptions::new(KeyRange::everything()).start_at(first))?;
+    let store = open_store(folder, durability)?;
+    let first = model.compact_revision().max(1);
+    let watch = store.watch(&WatchOptions::new(KeyRange::everything()).start_at(first))?;
+    check_watch(watch, first, model)
+}
+
+fn open_store(folder: &Path, durability: Durability) -> Outcome<Store> {
+    Ok(Store::open(folder, Settings::default().with_durability(durability).with_quota_bytes(16 << 20))?)
+}
+
+/// A watch that began at the revision `first` gets what the model has from there on, each change once and in order, and
+/// nothing else; or compaction has overtaken it.
+pub(crate) fn check_watch(mut watch: Watch, first: u64, model: &Model) -> Outcome {
+    let last = model.current_revision();
     watch.ask_progress(last);
     let mut seen = Vec::new();
-    loop {
+    let read_to = loop {
         match watch.wait_next() {
-            Some(Ok(watchful::Update::Events(batch))) => seen.extend(batch.events().to_vec()),
-            Some(Ok(watchful::Update::Progress { revision })) if revision >= last => break,
-            Some(Ok(watchful::Update::Progress { .. })) => {}
+            Some(Ok(Update::Events(batch))) => seen.extend(batch.events().to_vec()),
+            Some(Ok(Update::Progress { revision })) if revision >= last => break last,
+            Some(Ok(Update::Progress { .. })) => {}
+            Some(Err(End::Compacted { compact_revision }))
+                if compact_revision <= model.compact_revision()
+                    && watch.next_revision() < compact_revision =>
+            {
+                break watch.next_revision() - 1;
+            }
             other => return Err(format!("a watch from {first} on got {other:?}").into()),
         }
-    }
-    let owed = model.events(&[KeyRange::everything()], Filters::default(), first, last);
+    };
+    let owed = model.events(&[KeyRange::everything()], Filters::default(), first, read_to);
     let is_same =
         owed.len() == seen.len() && owed.iter().zip(&seen).all(|(owed, seen)| owed.is_told_by(seen));
     if is_same {

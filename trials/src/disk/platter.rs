@@ -19,6 +19,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::tape::Change;
+use crate::trials::Outcome;
 
 pub(crate) const SECTOR: usize = 512;
 const SECTORS_A_PAGE: u64 = 8;
@@ -213,6 +214,30 @@ impl Platter {
     pub(crate) fn cached(&self) -> Image {
         self.image(0, |_, _| true)
     }
+
+    /// Makes sure that the real folder `root` holds what the system holds here: a call that went past the tape has changed
+    /// one and not the other.
+    pub(crate) fn compare(&self, root: &Path) -> Outcome {
+        let mut owed: BTreeMap<_, _> = self.cached().entries.into_iter().collect();
+        let mut waiting = vec![PathBuf::new()];
+        while let Some(below) = waiting.pop() {
+            let path = root.join(&below);
+            let found = if path.is_dir() { None } else { Some(fs::read(&path)?) };
+            match owed.remove(&below) {
+                Some(owed) if owed == found => {}
+                // It is memory that happens to have a name: who reads what. LMDB makes it anew where nobody has it open.
+                Some(Some(_)) if below.ends_with("lock.mdb") && found.is_some() => {}
+                Some(_) => return Err(past_the_tape(&below, "has another content")),
+                None => return Err(past_the_tape(&below, "was made")),
+            }
+            if found.is_none() {
+                for entry in fs::read_dir(&path)? {
+                    waiting.push(below.join(entry?.file_name()));
+                }
+            }
+        }
+        owed.keys().next().map_or(Ok(()), |below| Err(past_the_tape(below, "is gone")))
+    }
 }
 
 impl Image {
@@ -403,6 +428,10 @@ impl Folder {
         }
         names
     }
+}
+
+fn past_the_tape(below: &Path, what: &str) -> Box<dyn std::error::Error> {
+    format!("`{}` {what} by a call that the tape does not know", below.display()).into()
 }
 
 fn index(number: u64) -> usize {

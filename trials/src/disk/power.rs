@@ -9,7 +9,7 @@ use watchful_mvcc::Durability;
 use watchful_testkit::{Model, SplitMix64};
 
 use super::images::{Loss, Seen};
-use super::judge::{self, Depth, Expected, Found, Rises};
+use super::judge::{self, Depth, Expected, Found, Rises, Told};
 use super::platter::{Image, Platter};
 use super::tape::{Change, Running};
 use super::work::{self, Kind, Life, Said, State, Step};
@@ -31,8 +31,8 @@ struct Origin {
     first: usize,
     last: usize,
     acknowledged: usize,
-    epoch: u64,
-    is_made: bool,
+    /// None before a store was acknowledged to be there.
+    told: Option<Told>,
     may_be_damaged: bool,
     boot: u64,
 }
@@ -44,7 +44,7 @@ struct Story {
     changes: Vec<Change>,
     states: Vec<State>,
     steps: Vec<Step>,
-    epoch: u64,
+    told: Told,
 }
 
 pub(crate) fn round(round: &mut Round<'_>) -> Outcome {
@@ -60,8 +60,7 @@ pub(crate) fn round(round: &mut Round<'_>) -> Outcome {
         first: 0,
         last: 0,
         acknowledged: 0,
-        epoch: 1,
-        is_made: false,
+        told: None,
         may_be_damaged: false,
         boot: 1,
     };
@@ -109,9 +108,12 @@ fn live(place: &Place, mut origin: Origin, life: u64, rng: &mut SplitMix64) -> O
         life.step()?;
     }
     let changes = tape.changes();
-    let (states, steps, epoch) = life.end();
+    let (states, steps, told) = life.end();
+    let mut platter = origin.platter.clone();
+    tape.changes().iter().for_each(|change| platter.play(change));
     drop(tape);
-    Ok(Story { origin, durability, changes, states, steps, epoch })
+    platter.compare(&disk)?;
+    Ok(Story { origin, durability, changes, states, steps, told })
 }
 
 /// A folder, by the name that a tape needs.
@@ -148,7 +150,7 @@ impl Story {
             for loss in Loss::all(&loose, rng, RANDOM) {
                 let garbage = if rng.chance(4) { 0xEE } else { 0 };
                 let image = loss.image(&platter, &loose, garbage);
-                if !seen.is_new(&image, expected.first as u64 * 1000 + expected.last as u64) {
+                if !seen.is_new(&image, &expected) {
                     continue;
                 }
                 // A crash of this process leaves no other word.
@@ -179,11 +181,10 @@ impl Story {
             Said::Acknowledged(step) => {
                 reached.acknowledged = Some(step);
                 let Step { before, after, kind } = self.steps[step];
-                let revision = |at: usize| self.states[at].model.current_revision();
                 if kind.settles() {
                     reached.floor = after;
-                } else if kind == Kind::Commit && revision(after) > revision(before) {
-                    // What was committed before it is on the disk by now.
+                } else if kind == Kind::Commit && !self.states[after].is_like(&self.states[before]) {
+                    // Something was committed, and what was before it is on the disk by now.
                     reached.floor = before;
                 }
             }
@@ -200,10 +201,9 @@ impl Story {
                 first: origin.first,
                 last: origin.last,
                 acknowledged: origin.acknowledged,
-                epoch: origin.epoch,
+                told: origin.told,
                 rises: Rises::May,
                 may_be_damaged: origin.may_be_damaged || self.durability == Durability::Unsynced,
-                is_made: origin.is_made,
             };
         };
         let acknowledged = self.steps[step].after;
@@ -216,14 +216,13 @@ impl Story {
             first: if self.durability == Durability::Synced { acknowledged } else { reached.floor },
             last: under_way.map_or(acknowledged, |step| step.after),
             acknowledged,
-            epoch: self.epoch,
+            told: Some(self.told),
             rises: match self.durability {
                 _ if opens => Rises::May,
                 Durability::Synced => Rises::MustNot,
                 Durability::Relaxed | Durability::Unsynced => Rises::Must,
             },
             may_be_damaged: self.durability == Durability::Unsynced && !is_settled,
-            is_made: true,
         }
     }
 
@@ -253,6 +252,7 @@ impl Story {
             Found::Refused => tally.add("refused", 1),
             Found::Mixed => tally.add("mixed", 1),
         }
+        tally.add("mixed and written to", u64::from(found == Found::Mixed && depth.goes_on));
         tally.add("checked offline first", u64::from(depth.offline));
         Ok(found)
     }
@@ -265,8 +265,7 @@ impl Story {
             first: found,
             last: found,
             acknowledged: found.min(expected.acknowledged),
-            epoch: expected.epoch,
-            is_made: expected.is_made,
+            told: expected.told,
             may_be_damaged: false,
             boot: self.origin.boot + 1,
         }
@@ -286,8 +285,7 @@ impl Story {
             first: expected.first,
             last: expected.last,
             acknowledged: expected.acknowledged,
-            epoch: expected.epoch,
-            is_made: expected.is_made,
+            told: expected.told,
             may_be_damaged: expected.may_be_damaged,
             boot: self.origin.boot,
         }

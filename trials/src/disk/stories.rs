@@ -268,3 +268,30 @@ fn after_a_sync_that_failed_the_machine_is_not_trusted() {
         });
     }
 }
+
+/// A store was killed, and what it had committed could not be forced to the disk when it was opened again. That opening
+/// failed, and the next one trusted the machine, which had been up all the while: where the system had dropped what it
+/// could not write, an acknowledged write was gone, its revision was given out again, and no epoch told.
+#[test]
+fn after_an_opening_that_could_not_force_the_machine_is_not_trusted() {
+    for durability in [Durability::Relaxed, Durability::Unsynced] {
+        let mut scene = Scene::new();
+        scene.live(|folder, _| {
+            let mvcc = open(folder, &settings(durability, 1));
+            put(&mvcc, "a", 100).unwrap();
+            std::mem::forget(mvcc);
+        });
+        scene.live(|folder, tape| {
+            let (call, how) = (Some(Call::Sync), How::Refuses(libc::EIO));
+            tape.set_fault(Some(Fault { call, after: 0, how, for_ever: false }));
+            assert!(Mvcc::open(folder, &settings(durability, 1)).is_err());
+            tape.set_fault(None);
+        });
+        let root = scene.scratch.path().join("image");
+        scene.platter.evicted().write(&root).unwrap();
+        match Mvcc::open(&Scene::folder(&root), &settings(durability, 1)) {
+            Ok((_, report)) => assert!(report.epoch_raised, "{durability:?}"),
+            Err(error) => assert!(durability == Durability::Unsynced && says_damaged(&error), "{error}"),
+        }
+    }
+}

@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use libc::{c_int, c_long};
 use parking_lot::{Mutex, MutexGuard};
 
+use super::platter::SECTOR;
+
 /// One thing that happened. Paths are those below the tape's folder; numbers are those of inodes.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
@@ -66,6 +68,14 @@ pub(crate) enum How {
     StopsShort,
 }
 
+impl How {
+    /// Whether a call of this kind can fail so. None stands for all kinds.
+    pub(crate) fn suits(self, call: Option<Call>) -> bool {
+        let is_write = |call| matches!(call, Call::Write | Call::WriteThrough);
+        self != Self::StopsShort || call.is_none_or(is_write)
+    }
+}
+
 /// Which calls are to fail.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fault {
@@ -85,7 +95,8 @@ struct Tape {
     changes: Vec<Change>,
     fault: Option<Fault>,
     calls: u64,
-    hits: u64,
+    /// The calls that have failed as they were to, in order.
+    hits: Vec<Call>,
     failed_at: Option<usize>,
     /// How many syncs of a file have failed, and of how many a descriptor knows: Linux tells each descriptor once.
     failed_syncs: HashMap<u64, u64>,
@@ -123,7 +134,7 @@ impl Running {
             changes: Vec::new(),
             fault: None,
             calls: 0,
-            hits: 0,
+            hits: Vec::new(),
             failed_at: None,
             failed_syncs: HashMap::new(),
             told: HashMap::new(),
@@ -147,9 +158,14 @@ impl Running {
         });
     }
 
-    /// How many calls have failed as they were to.
-    pub(crate) fn hits(&self) -> u64 {
-        self.with(|tape| tape.hits)
+    /// How many calls have failed.
+    pub(crate) fn hits(&self) -> usize {
+        self.with(|tape| tape.hits.len())
+    }
+
+    /// Those that failed after so many others.
+    pub(crate) fn hits_since(&self, count: usize) -> Vec<Call> {
+        self.with(|tape| tape.hits[count..].to_vec())
     }
 
     /// How much had happened before the first of them.
@@ -211,15 +227,20 @@ impl Tape {
 
     /// How this call is to fail, if it is.
     fn fault_of(&mut self, call: Call) -> Option<How> {
-        let fault = self.fault.filter(|fault| fault.call.is_none_or(|wanted| wanted == call))?;
+        let is_meant = |fault: &Fault| fault.call.is_none_or(|wanted| wanted == call);
+        let fault = self.fault.filter(|fault| is_meant(fault) && fault.how.suits(Some(call)))?;
         self.calls += 1;
         let fails = if fault.for_ever { self.calls > fault.after } else { self.calls == fault.after + 1 };
         if !fails {
             return None;
         }
-        self.hits += 1;
-        self.failed_at.get_or_insert(self.changes.len());
+        self.hit(call);
         Some(fault.how)
+    }
+
+    fn hit(&mut self, call: Call) {
+        self.hits.push(call);
+        self.failed_at.get_or_insert(self.changes.len());
     }
 }
 
@@ -320,19 +341,20 @@ pub(crate) fn write(
     bytes: &[u8],
     call: impl FnOnce(usize) -> c_long,
 ) -> Result<c_long, c_int> {
-    const SECTOR: usize = 512;
     let mut tape = TAPE.lock();
     let Some(tape) = tape.as_mut() else { return Ok(call(bytes.len())) };
     let which = if file.writes_through { Call::WriteThrough } else { Call::Write };
     let (len, fails) = match tape.fault_of(which) {
         Some(How::Refuses(errno)) => return Err(errno),
-        Some(How::StopsShort) if bytes.len() > SECTOR => (bytes.len() / 2 / SECTOR * SECTOR, None),
+        Some(How::StopsShort) if bytes.len() > SECTOR => {
+            ((bytes.len() / 2 / SECTOR * SECTOR).max(SECTOR), None)
+        }
         Some(How::StopsShort) => return Err(libc::ENOSPC),
         Some(How::Loses(errno)) if file.writes_through => (bytes.len(), Some(errno)),
         Some(How::Loses(errno)) => return Err(errno),
         None => (bytes.len(), None),
     };
-    let answer = call(len.max(usize::from(!bytes.is_empty())));
+    let answer = call(len);
     let Some(done) = usize::try_from(answer).ok() else { return Ok(answer) };
     tape.changes.push(Change::Wrote { file: file.number, at, bytes: bytes[..done].to_vec() });
     let range = Some((at, at + done as u64));
@@ -363,6 +385,7 @@ pub(crate) fn sync(file: &TapedFile, call: impl FnOnce() -> c_long) -> Result<c_
     }
     let answer = call();
     if answer == 0 && tape.is_owed_a_failure(file) {
+        tape.hit(which);
         tape.changes.push(Change::Synced { file: file.number, range: None });
         return Err(libc::EIO);
     }

@@ -7,7 +7,7 @@ use watchful_mvcc::{Durability, Group, Mvcc, MvccError, MvccSettings, PutOptions
 use watchful_revision::{KeyRange, LeaseId};
 use watchful_testkit::{Model, Op, SplitMix64};
 
-use super::judge;
+use super::judge::{self, Told};
 use super::tape::Running;
 use crate::trials::Outcome;
 
@@ -19,6 +19,16 @@ pub(crate) const NOTE: &[u8] = b"alarm";
 pub(crate) struct State {
     pub(crate) model: Model,
     pub(crate) note: Option<u64>,
+}
+
+impl State {
+    /// Whether nothing was written from one to the other of two states of one story, or what was written was undone.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let numbers = |state: &Self| (state.model.current_revision(), state.model.compact_revision());
+        numbers(self) == numbers(other)
+            && self.note == other.note
+            && self.model.leases().eq(other.model.leases())
+    }
 }
 
 /// One step that was taken.
@@ -88,8 +98,8 @@ pub(crate) struct Life<'t> {
     mvcc: Option<Mvcc>,
     pub(crate) states: Vec<State>,
     pub(crate) steps: Vec<Step>,
-    /// What its opening found, and the epoch since.
-    pub(crate) epoch: u64,
+    /// What its last opening told.
+    told: Option<Told>,
 }
 
 impl<'t> Life<'t> {
@@ -102,7 +112,7 @@ impl<'t> Life<'t> {
         (states, first, last): (Vec<State>, usize, usize),
     ) -> Outcome<Self> {
         let (folder, mvcc, steps) = (folder.to_owned(), None, Vec::new());
-        let mut life = Self { tape, folder, settings, rng, mvcc, states, steps, epoch: 0 };
+        let mut life = Self { tape, folder, settings, rng, mvcc, states, steps, told: None };
         life.take(Kind::Open, last, |life| {
             life.open()?;
             let found = judge::find(life.mvcc(), &life.states, first, last)?;
@@ -126,7 +136,7 @@ impl<'t> Life<'t> {
     fn open(&mut self) -> Outcome {
         self.mvcc = None;
         let (mvcc, _) = Mvcc::open(&self.folder, &self.settings)?;
-        self.epoch = mvcc.epoch();
+        self.told = Some(Told { epoch: mvcc.epoch(), store_id: Some(mvcc.store_id()) });
         self.mvcc = Some(mvcc);
         Ok(())
     }
@@ -176,9 +186,9 @@ impl<'t> Life<'t> {
     }
 
     /// Closes it, without a word on the tape.
-    pub(crate) fn end(mut self) -> (Vec<State>, Vec<Step>, u64) {
+    pub(crate) fn end(mut self) -> (Vec<State>, Vec<Step>, Told) {
         self.mvcc = None;
-        (self.states, self.steps, self.epoch)
+        (self.states, self.steps, self.told.expect("a life begins with an opening"))
     }
 }
 

@@ -3,30 +3,18 @@
 //! What has to hold: the bystander's puts are answered and its watch has no gap, the server's memory stays below a bound,
 //! nobody writes what they may not, and once the attackers are gone so is all that they had open.
 
-#[path = "../../../crates/watchful-server/tests/it/support/attacks.rs"]
-#[allow(
-    clippy::unwrap_used,
-    clippy::cast_possible_truncation,
-    reason = "it is a test's, and makes bytes of numbers"
-)]
-mod attacks;
-
-#[path = "../../../crates/watchful-server/tests/it/support/bystander.rs"]
-mod bystander;
-
 mod server;
 
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::task::{JoinSet, spawn_blocking};
 use tonic::transport::Endpoint;
+use watchful_clients::attacks::{ALL, ASKED_AFTERWARDS, Attack, Target, UNENDED, UNREAD, deaf_connections};
+use watchful_clients::{Bystander, Noticed, Tokens, all_are_let_go, forbidden_keys, own_memory, people};
 use watchful_testkit::SplitMix64;
 
 use crate::trials::{Outcome, Round};
-use attacks::{ALL, Attack, Target};
-use bystander::{Bystander, Noticed, Tokens, forbidden_keys, gauge, own_memory, people};
 use server::Server;
 
 /// How many attack at once.
@@ -38,15 +26,23 @@ const TIME: Duration = Duration::from_secs(2);
 /// What each of them may have open at once: a part of a crowd of this size.
 const CROWDS: [usize; 3] = [50, 200, 800];
 
-/// What the server may take on top of what it took before, whoever attacks: all that it keeps of answers that nobody reads
-/// (512 MiB), and as much again for outboxes, windows and whatever else is open at once.
+/// What the server may take on top of what it took before for all that is open at once: connections, calls, watches, windows.
+const OPEN_BYTES_MAX: u64 = 64 << 20;
+
+/// What it keeps of the answers that one connection does not read, or of the requests that it does not end (128 MiB, in buffers
+/// that grow by doubling), and of all such together before each has its share.
+const UNREAD_BYTES_MAX: u64 = 64 << 20;
+const UNENDED_BYTES_MAX: u64 = 256 << 20;
+const ALL_KEPT_BYTES_MAX: u64 = 512 << 20;
+
+/// What such a connection costs beside: its share, an outbox, and the reads under way, which are counted once they are made.
+const BESIDE_KEPT_BYTES_MAX: u64 = 32 << 20;
+
+/// What it may take on top of what it took before, whoever attacks, and however many.
 const GROWTH_BYTES_MAX: u64 = 1 << 30;
 
 /// The longest that the bystander may wait for a put, on a machine that others use too.
 const SLOWEST_PUT: Duration = Duration::from_secs(10);
-
-/// How long what the attackers had open may stay so.
-const LET_GO: Duration = Duration::from_secs(30);
 
 pub(crate) fn round(round: &mut Round<'_>) -> Outcome {
     Runtime::new()?.block_on(mix(round))
@@ -57,6 +53,7 @@ async fn mix(round: &mut Round<'_>) -> Outcome {
     let channel = Endpoint::from_shared(format!("http://{}", server.plain))?.connect().await?;
     let tokens = people(&channel).await?;
     let attackers = attackers(&mut round.rng, &server, &tokens);
+    let allowed = growth_bytes_max(&attackers);
     let names: Vec<&str> = attackers.iter().map(|(attack, ..)| attack.name).collect();
     let bystander = Bystander::start(channel.clone(), tokens.good.clone()).await?;
     let before = own_memory(server.process_id());
@@ -66,7 +63,9 @@ async fn mix(round: &mut Round<'_>) -> Outcome {
         round.tally.add(name, done);
     }
     round.tally.add("puts of a bystander", noticed.puts);
-    judge(&noticed, most.saturating_sub(before)).map_err(|why| format!("beside {names:?}: {why}"))?;
+    let grown = most.saturating_sub(before);
+    round.tally.raise("MiB more at most", grown >> 20);
+    judge(&noticed, grown, allowed).map_err(|why| format!("beside {names:?}: {why}"))?;
     let forbidden = forbidden_keys(&channel, &tokens).await?;
     if !forbidden.is_empty() {
         return Err(format!("{names:?} wrote what they may not: {forbidden:?}").into());
@@ -119,28 +118,28 @@ async fn attack(
     }
 }
 
-fn judge(noticed: &Noticed, grown_bytes: u64) -> Result<(), String> {
-    if grown_bytes > GROWTH_BYTES_MAX {
-        return Err(format!("the server grew by {} MiB", grown_bytes >> 20));
+/// What the server promises to those who attack: so much for each connection that does not read its answers, or end its
+/// requests.
+fn growth_bytes_max(attackers: &[(&'static Attack, Target, SplitMix64)]) -> u64 {
+    let keeps = |(attack, target, _): &(&Attack, Target, SplitMix64)| match attack.name {
+        UNREAD => (deaf_connections(target) as u64, UNREAD_BYTES_MAX),
+        ASKED_AFTERWARDS => (1, UNREAD_BYTES_MAX),
+        UNENDED => (1, UNENDED_BYTES_MAX),
+        _ => (0, 0),
+    };
+    let kept: u64 = attackers.iter().map(keeps).map(|(connections, bytes)| connections * bytes).sum();
+    let connections: u64 = attackers.iter().map(keeps).map(|(connections, _)| connections).sum();
+    let kept = kept.min(ALL_KEPT_BYTES_MAX);
+    (OPEN_BYTES_MAX + kept + connections * BESIDE_KEPT_BYTES_MAX).min(GROWTH_BYTES_MAX)
+}
+
+fn judge(noticed: &Noticed, grown_bytes: u64, allowed_bytes: u64) -> Result<(), String> {
+    if grown_bytes > allowed_bytes {
+        let (grown, allowed) = (grown_bytes >> 20, allowed_bytes >> 20);
+        return Err(format!("the server grew by {grown} MiB, and may by {allowed}"));
     }
     if noticed.slowest_put > SLOWEST_PUT || noticed.puts == 0 {
         return Err(format!("the bystander was held up: {noticed:?}"));
     }
     Ok(())
-}
-
-/// Waits until only the bystander is left, and the one that asks.
-fn all_are_let_go(address: SocketAddr) -> Result<(), String> {
-    let until = Instant::now() + LET_GO;
-    loop {
-        let connections = gauge(address, "watchful_connections").ok_or("no such gauge")?;
-        let streams = gauge(address, "etcd_debugging_mvcc_watch_stream_total").ok_or("no such gauge")?;
-        if connections <= 2.0 && streams <= 1.0 {
-            return Ok(());
-        }
-        if Instant::now() > until {
-            return Err(format!("{connections} connections and {streams} watch streams are still open"));
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
+use watchful_clients::{bounds, row_of};
 use watchful_harness::PATIENCE;
 use watchful_revision::{Event, KeyRange, Record, Revision, encode_tombstone};
 use watchful_testkit::{Filters, Model, Observation, Observed, Row, SplitMix64, WatchSpec, checkers};
@@ -156,7 +157,7 @@ type Open = (mpsc::Sender<WatchRequest>, Streaming<WatchResponse>);
 async fn open(link: &Link, spec: &WatchSpec, start_revision: u64) -> Result<Open, Status> {
     let (requests, receiver) = mpsc::channel(8);
     let [range] = &spec.ranges[..] else { panic!("a watch over the API has one range") };
-    let (key, range_end) = words::bounds(range);
+    let (key, range_end) = bounds(range);
     let filters = [(spec.filters.no_put, FilterType::Noput), (spec.filters.no_delete, FilterType::Nodelete)];
     let create = WatchCreateRequest {
         key: key.into(),
@@ -243,7 +244,7 @@ fn event_of(
     place: impl Place,
 ) -> Result<Event, String> {
     let record = match event.r#type() {
-        mvccpb::event::EventType::Put => Row { revision, ..words::row_of(kv) }.to_record(),
+        mvccpb::event::EventType::Put => Row { revision, ..row_of(kv) }.to_record(),
         mvccpb::event::EventType::Delete => {
             let mut bytes = Vec::new();
             encode_tombstone(revision, kv.key(), &mut bytes).map_err(|error| error.to_string())?;
@@ -252,7 +253,7 @@ fn event_of(
     };
     let prev = event.prev_kv.as_ref().map(|prev| {
         let revision = place(prev.mod_revision().cast_unsigned(), prev.key(), None)?;
-        Ok::<_, String>(Row { revision, ..words::row_of(prev) }.to_record())
+        Ok::<_, String>(Row { revision, ..row_of(prev) }.to_record())
     });
     Ok(Event::new(record, prev.transpose()?))
 }

@@ -2,9 +2,8 @@
 
 use tonic::Status;
 use tonic::transport::Channel;
-use watchful_revision::{KeyRange, Revision};
-use watchful_testkit::{Compare, CompareTarget, Comparison, Op, OpResult, RangeAnswer, Row, Txn};
-use watchful_wire::KeyValue;
+use watchful_clients::{bounds, row_of};
+use watchful_testkit::{Compare, CompareTarget, Comparison, Op, OpResult, RangeAnswer, Txn};
 use watchful_wire::etcdserverpb::compare::{
     CompareResult as WireResult, CompareTarget as WireTarget, TargetUnion,
 };
@@ -112,15 +111,6 @@ fn compare(compare: &Compare) -> pb::Compare {
     }
 }
 
-/// A range as etcd has it: a key, and where it ends.
-pub(super) fn bounds(range: &KeyRange) -> (Vec<u8>, Vec<u8>) {
-    let start = if range.start().is_empty() { vec![0] } else { range.start().to_vec() };
-    if KeyRange::key(range.start()) == *range {
-        return (start, Vec::new());
-    }
-    (start, range.end().unwrap_or_else(|| vec![0]))
-}
-
 fn put(answer: &PutResponse) -> OpResult {
     OpResult::Put { prev: answer.prev_kv.as_ref().map(row_of) }
 }
@@ -142,16 +132,4 @@ fn txn(answer: &TxnResponse) -> OpResult {
         Response::ResponseTxn(answer) => txn(answer),
     };
     OpResult::Txn { succeeded: answer.succeeded, results: answer.responses.iter().map(result).collect() }
-}
-
-/// A key as an answer tells it.
-pub(super) fn row_of(kv: &KeyValue) -> Row {
-    Row {
-        key: kv.key().to_vec().into(),
-        value: kv.value().to_vec().into(),
-        create_revision: kv.create_revision().cast_unsigned(),
-        revision: Revision::new(kv.mod_revision().cast_unsigned(), 0),
-        version: kv.version().cast_unsigned(),
-        lease: kv.lease(),
-    }
 }

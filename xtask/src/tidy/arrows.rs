@@ -39,6 +39,11 @@ pub(crate) const ARROWS: &[Arrow] = &[
         &["heed"],
     ),
     Arrow::new("watchful-testkit", &["watchful-revision"], PURE),
+    Arrow::new(
+        "watchful-watcher-index-twin",
+        &["watchful-revision", "watchful-testkit", "watchful-watcher-index"],
+        PURE,
+    ),
     Arrow::new("watchful-sync-world", &["watchful-revision", "watchful-sync", "watchful-testkit"], PURE),
     Arrow::new("watchful-mvcc-twin", &["watchful-mvcc", "watchful-revision", "watchful-testkit"], PURE),
     Arrow::new(
@@ -46,6 +51,7 @@ pub(crate) const ARROWS: &[Arrow] = &[
         &["watchful", "watchful-mvcc-twin", "watchful-testkit"],
         &["heed", "tonic"],
     ),
+    Arrow::new("watchful-clients", &["watchful-revision", "watchful-testkit", "watchful-wire"], &["heed"]),
     Arrow::new("watchful-differential", &["watchful-wire"], &["heed"]),
     // Its LMDB is heed's own, with nothing of ours between: it is what ours is held against.
     Arrow::new("watchful-peers", &[], &["tonic"]),
@@ -64,8 +70,10 @@ const TESTKIT: &str = "watchful-testkit";
 /// What a crate's own tests may use besides: it stands apart because more than they try that crate with it.
 const TRIED_WITH: &[(&str, &str)] = &[
     ("watchful-mvcc", "watchful-mvcc-twin"),
+    ("watchful-watcher-index", "watchful-watcher-index-twin"),
     ("watchful-sync", "watchful-sync-world"),
     ("watchful", "watchful-harness"),
+    ("watchful-server", "watchful-clients"),
 ];
 
 /// The crate of failpoints. No build has it that does not ask for it by a feature.

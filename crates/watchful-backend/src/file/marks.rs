@@ -75,6 +75,16 @@ impl Marks {
         ))
     }
 
+    /// Whether each page that the newest commit spans is in use or free.
+    pub(super) fn check_all_seen(&self) -> Result<(), Misfit> {
+        let (used, free) = (2 + self.used(), self.free() + self.free_behind);
+        let pages = self.last_page + 1;
+        if used + free == pages {
+            return Ok(());
+        }
+        Err(format!("of {pages} pages {used} are in use and {free} are free"))
+    }
+
     /// Whether nothing was found to refer to a page that the file has.
     pub(super) fn is_unseen(&self, number: u64) -> bool {
         let mark = usize::try_from(number).ok().and_then(|at| self.marks.get(at));

@@ -36,6 +36,9 @@ pub enum Piece<'a> {
         value: Result<&'a [u8], DamagedValue>,
         /// Where it is.
         place: Place,
+        /// Whether its key is one of those that the branches above its leaf lead there. Where it is not, its leaf may be one of
+        /// another time, or a branch or the key is damaged.
+        is_inside: bool,
     },
     /// Something of a table may be missing between the entries before and the next ones.
     Lost {
@@ -109,7 +112,9 @@ impl SalvageFile {
         let meta = &self.commits[commit];
         let mut visitor = |seen: Seen<'_>| {
             visit(match seen {
-                Seen::Entry { table, key, value, place } => Piece::Entry { table, key, value, place },
+                Seen::Entry { table, key, value, place, is_inside } => {
+                    Piece::Entry { table, key, value, place, is_inside }
+                }
                 Seen::Lost { table, is_branch } => Piece::Lost { table, may_be_loose: is_branch },
             });
         };

@@ -12,9 +12,9 @@ use crate::error::BackendError;
 /// A store has a handful of tables; a file whose list has more entries than this is somebody else's.
 const TABLES_MAX: u64 = 1000;
 
-/// Tables of up to so many pages are looked at whole: 4 MiB take a millisecond. Of larger ones the branches are, which are a
-/// hundredth of them. What a page in a larger table holds is for whoever reads it to find damaged: that is the log, whose
-/// records have sums and follow each other.
+/// Tables of up to so many pages are looked at whole: 4 MiB take a millisecond. Of larger ones so many pages are, and all
+/// branches, which are a hundredth of them. What the other pages of a larger table hold is for whoever reads them to find
+/// damaged: that is the log, whose records have sums and follow each other.
 const WHOLE_PAGES_MAX: u64 = 1024;
 
 /// Makes sure that the data file at `path` is a whole one of ours: that it has these `tables` or some of them, and

@@ -36,10 +36,25 @@ pub struct Place {
     pub(super) node: u16,
 }
 
+impl Place {
+    /// The leaf page.
+    #[must_use]
+    pub fn page(self) -> u64 {
+        self.page
+    }
+}
+
 /// What a walk comes to.
 pub(super) enum Seen<'a> {
-    /// An entry of a table, and whether its value can be read.
-    Entry { table: &'a str, key: &'a [u8], value: Result<&'a [u8], DamagedValue>, place: Place },
+    /// An entry of a table, whether its value can be read, and whether its key is one of those that the branches above its
+    /// leaf lead there. On a leaf of another time it need not be.
+    Entry {
+        table: &'a str,
+        key: &'a [u8],
+        value: Result<&'a [u8], DamagedValue>,
+        place: Place,
+        is_inside: bool,
+    },
     /// Entries may be missing here: a leaf, an entry, or what a branch leads to. No table: it is the list of tables.
     Lost { table: Option<&'a str>, is_branch: bool },
 }
@@ -60,7 +75,9 @@ pub(super) struct Walk<'f, 'v> {
     pub(super) is_free_list_whole: bool,
     /// Whether a page is in use and free: then one that leads to it is of another moment than the lists.
     pub(super) is_torn: bool,
-    /// Of a tree with more leaf and overflow pages than this, only the branches are looked at.
+    /// Whether leaves were not looked at for this.
+    has_skipped: bool,
+    /// Of a table with more leaf and overflow pages than this, so many are looked at, and then only the branches.
     pub(super) leaves_max: u64,
     visitor: &'v mut Visitor<'v>,
 }
@@ -71,7 +88,17 @@ struct Descent<'n> {
     depth: u16,
     counts: TreeCounts,
     previous_key: Vec<u8>,
+    /// Whether it is said to have more leaf and overflow pages than have to be looked at.
+    may_skip_leaves: bool,
     skips_leaves: bool,
+}
+
+/// An entry on the way.
+#[derive(Clone, Copy)]
+struct Found<'n> {
+    place: Place,
+    key: &'n [u8],
+    is_inside: bool,
 }
 
 /// The keys a page may hold: from the first on, before the second.
@@ -89,6 +116,7 @@ impl<'f, 'v> Walk<'f, 'v> {
             said: Vec::new(),
             is_free_list_whole: false,
             is_torn: false,
+            has_skipped: false,
             leaves_max: u64::MAX,
             visitor,
         }
@@ -108,7 +136,19 @@ impl<'f, 'v> Walk<'f, 'v> {
         if let Err(misfit) = self.marks.check_end() {
             self.problems.add(self.file.len(), misfit);
         }
+        self.account();
         Ok(())
+    }
+
+    /// Each page is in use or free. Where nothing else is wrong, one that is neither has been left out of a list of free pages,
+    /// whose number is too small.
+    fn account(&mut self) {
+        if self.has_skipped || self.problems.len() > 0 {
+            return;
+        }
+        if let Err(misfit) = self.marks.check_all_seen() {
+            self.problems.add(0, misfit);
+        }
     }
 
     /// Walks the list of tables alone, and tells what it lists.
@@ -123,7 +163,10 @@ impl<'f, 'v> Walk<'f, 'v> {
             depth: tree.depth,
             counts: TreeCounts::default(),
             previous_key: Vec::new(),
-            skips_leaves: tree.counts.leaf_pages.saturating_add(tree.counts.overflow_pages) > self.leaves_max,
+            // A list of free pages that is wrong hands out pages in use.
+            may_skip_leaves: !matches!(kind, Kind::Free)
+                && tree.counts.leaf_pages.saturating_add(tree.counts.overflow_pages) > self.leaves_max,
+            skips_leaves: false,
         };
         if let Err(misfit) = tree.check(self.last_page) {
             self.problems.add(0, misfit);
@@ -143,12 +186,14 @@ impl<'f, 'v> Walk<'f, 'v> {
             self.problems.add(root, format!("the tree from here on is said to have {pages} pages"));
         }
         self.page(&mut descent, root, 1, (None, None))?;
-        let mut said = tree.counts;
+        let (mut said, mut found) = (tree.counts, descent.counts);
         if descent.skips_leaves {
-            (said.overflow_pages, said.entries) = (0, 0);
+            self.has_skipped = true;
+            for counts in [&mut said, &mut found] {
+                (counts.overflow_pages, counts.entries) = (0, 0);
+            }
         }
-        if descent.counts != said {
-            let found = descent.counts;
+        if found != said {
             self.problems
                 .add(root, format!("the tree from here on should hold {said:?}, and holds {found:?}"));
         }
@@ -161,6 +206,9 @@ impl<'f, 'v> Walk<'f, 'v> {
             self.lose(on, is_branch);
             return Ok(());
         }
+        // That there are so many is what its list says; only what was met tells that it is so.
+        let met = on.counts.leaf_pages + on.counts.overflow_pages;
+        on.skips_leaves |= on.may_skip_leaves && met > self.leaves_max;
         if on.skips_leaves && !is_branch {
             on.counts.leaf_pages += 1;
             return Ok(());
@@ -217,10 +265,13 @@ impl<'f, 'v> Walk<'f, 'v> {
             // The first key of a branch stands for "everything before the second", and what it says does not count.
             let from = if index == 0 { bounds.0 } else { Some(key) };
             let before = nodes[index + 1..].iter().flatten().map(|next| next.key).next().or(bounds.1);
+            let mut child_bounds = (from, before);
             if !on.is_in_order(from, before) {
                 self.problems.add(number, format!("its key {index} is out of order"));
+                // Nobody can tell which of the two is wrong.
+                child_bounds = bounds;
             }
-            self.page(on, child, level + 1, (from, before))?;
+            self.page(on, child, level + 1, child_bounds)?;
         }
         Ok(())
     }
@@ -242,12 +293,13 @@ impl<'f, 'v> Walk<'f, 'v> {
         }
         on.previous_key.clear();
         on.previous_key.extend_from_slice(node.key);
+        let found = Found { place, key: node.key, is_inside: within };
         match node.content {
-            Content::Value(value) => self.value(on, place, node.key, Ok(value)),
+            Content::Value(value) => self.value(on, found, Ok(value)),
             Content::Overflow { page, len } => {
                 let bytes = self.take_overflow(&mut on.counts, page, len)?;
                 let value = bytes.as_deref().and_then(|bytes| overflow_value(bytes, len)).ok_or(DamagedValue);
-                self.value(on, place, node.key, value);
+                self.value(on, found, value);
             }
             Content::Table(tree) if matches!(on.kind, Kind::Main) => self.table(number, node.key, tree),
             Content::Table(_) | Content::Child(_) => {
@@ -292,9 +344,12 @@ impl<'f, 'v> Walk<'f, 'v> {
         Ok(Some(bytes))
     }
 
-    fn value(&mut self, on: &Descent<'_>, place: Place, key: &[u8], value: Result<&[u8], DamagedValue>) {
+    fn value(&mut self, on: &Descent<'_>, found: Found<'_>, value: Result<&[u8], DamagedValue>) {
+        let Found { place, key, is_inside } = found;
         match (on.kind, value) {
-            (Kind::Named(table), value) => (self.visitor)(Seen::Entry { table, key, value, place }),
+            (Kind::Named(table), value) => {
+                (self.visitor)(Seen::Entry { table, key, value, place, is_inside });
+            }
             (Kind::Free, Ok(list)) => self.free_list(place.page, key, list),
             (Kind::Free, Err(DamagedValue)) => {}
             (Kind::Main, _) => {

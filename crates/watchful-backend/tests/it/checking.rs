@@ -175,6 +175,19 @@ fn each_kind_of_damage_is_told_by_its_name() {
     });
 }
 
+/// A list of free pages whose number was damaged was taken for a shorter list: the check found nothing, and the room of the pages
+/// behind was gone for good.
+#[test]
+fn a_list_of_free_pages_that_says_too_few_is_told() {
+    check_found(LEAF, "are in use and", |page| {
+        let node = node(page, 0);
+        let list = node + 16;
+        if u16_at(page, node + 6) == 8 && u16_at(page, list) > 1 {
+            page[list] -= 1;
+        }
+    });
+}
+
 #[derive(Clone, Debug)]
 enum Damage {
     Flip { at: usize, bit: u8 },

@@ -158,6 +158,80 @@ fn a_sync_that_fails_stops_writes() {
     Scene { dir, backend, log }.check_poisoned();
 }
 
+/// A restore into a folder below one that its user may enter and not read told that it had failed, and had not: the store was in
+/// its place, and the next try said that the folder was not empty.
+#[test]
+fn a_folder_above_that_may_not_be_read_is_no_obstacle() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let above = dir.path().join("above");
+    let folder = above.join("store");
+    fs::create_dir_all(&folder).unwrap();
+    for (path, mode) in [(dir.path(), 0o755), (&*folder, 0o777), (&*above, 0o311)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let forced = std::thread::spawn(move || {
+        // SAFETY: it changes what files this thread may open, and nothing else; root may open all.
+        unsafe { libc::setfsuid(65534) };
+        (File::open(&above).map(drop), watchful_backend::force_names(&folder))
+    });
+    let (opened, forced) = forced.join().unwrap();
+    fs::set_permissions(dir.path().join("above"), fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(opened.unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
+    assert!(forced.is_ok(), "{forced:?}");
+}
+
+/// Set in a child that is to open a folder with few descriptors.
+const CHILD_FOLDER: &str = "WATCHFUL_TEST_FEW_DESCRIPTORS";
+
+/// Where no descriptor was left to ask the disk with, a failed sync that called itself a full disk was believed: the commit was said
+/// to be taken back, and what came after it was written over pages that may have been lost.
+#[test]
+fn a_store_that_could_not_ask_its_disk_is_not_opened() {
+    if let Some(folder) = std::env::var_os(CHILD_FOLDER) {
+        return open_with_few_descriptors(folder.as_ref());
+    }
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "failing::a_store_that_could_not_ask_its_disk_is_not_opened"])
+        .env(CHILD_FOLDER, dir.path())
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+}
+
+/// With each number of descriptors a store is either not opened, or has all three of its data file.
+fn open_with_few_descriptors(dir: &Path) {
+    let data = data_file(&dir.canonicalize().unwrap());
+    let (mut opened, mut refused) = (0, 0);
+    for descriptors in 3..64 {
+        limit_descriptors(descriptors);
+        let backend = Backend::open(dir, &small(), &TABLES);
+        limit_descriptors(1024);
+        let Ok(backend) = backend else {
+            refused += 1;
+            continue;
+        };
+        opened += 1;
+        let names = fs::read_dir("/proc/self/fd").unwrap();
+        let of_data =
+            names.filter(|name| fs::read_link(name.as_ref().unwrap().path()).is_ok_and(|to| to == data));
+        assert_eq!(of_data.count(), 3, "with {descriptors} descriptors");
+        drop(backend);
+    }
+    assert!(opened > 0 && refused > 0, "{opened} opened, {refused} refused");
+}
+
+fn limit_descriptors(count: libc::rlim_t) {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a value of the right type.
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) }, 0);
+    limit.rlim_cur = count.min(limit.rlim_max);
+    // SAFETY: the same.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
+}
+
 #[test]
 fn a_copy_to_a_full_disk_is_told_and_removed() {
     let Some(disk) = SmallDisk::mount() else { return };

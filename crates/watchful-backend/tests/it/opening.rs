@@ -236,9 +236,9 @@ fn a_store_that_is_not_trusted_is_checked_as_a_whole() {
         opened
     };
     let backend = check_asked(true, false).unwrap();
-    // More pages than are looked at in a store that is trusted.
+    // More pages before its last leaf than are looked at in a store that is trusted.
     let mut txn = backend.write().unwrap();
-    for number in 0..1100 {
+    for number in 0..1500 {
         txn.append(backend.table("log").unwrap(), &key(number), &[1; 3000]).unwrap();
     }
     txn.commit().unwrap();
@@ -261,6 +261,52 @@ fn a_damaged_page_of_a_small_table_is_refused() {
     assert!(matches!(error, BackendError::Damaged { .. }), "{error}");
 }
 
+/// A store of more pages than are looked at whole in a table.
+fn large_store(dir: &Path) {
+    let (backend, log) = open(dir);
+    let mut txn = backend.write().unwrap();
+    for number in 0..1100 {
+        txn.append(log, &key(number), &[1; 3000]).unwrap();
+    }
+    txn.commit().unwrap();
+    for number in 1100..1104 {
+        append(&backend, log, number, 10_000);
+        let mut txn = backend.write().unwrap();
+        assert!(txn.delete(log, &key(number)).unwrap());
+        txn.commit().unwrap();
+    }
+}
+
+/// What an open looks at hung on numbers that have no checksum: one that said that the lists of free pages are large kept it from
+/// looking at them, and a damaged list hands out pages in use, so that the next write is written over somebody's value.
+#[test]
+fn damaged_lists_of_free_pages_are_refused_however_many_there_are_said_to_be() {
+    let dir = tempfile::tempdir().unwrap();
+    large_store(dir.path());
+    let mut bytes = fs::read(data_file(dir.path())).unwrap();
+    let page_bytes = usize::try_from(check_file(&data_file(dir.path())).unwrap().page_bytes).unwrap();
+    let number_at = |bytes: &[u8], at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap());
+    let newest = usize::from(number_at(&bytes, page_bytes + COMMIT) > number_at(&bytes, COMMIT)) * page_bytes;
+    let overflow_pages = newest + FREE_ROOT - 16;
+    assert_eq!(number_at(&bytes, overflow_pages), 0);
+    bytes[overflow_pages..overflow_pages + 8].copy_from_slice(&1050_u64.to_ne_bytes());
+    fs::write(data_file(dir.path()), &bytes).unwrap();
+    let error = open_error(dir.path());
+    assert!(matches!(&error, BackendError::Damaged { what, .. } if what.contains("should hold")), "{error}");
+
+    // The last number of the newest list is a page in use then: the root of the free pages' own tree.
+    let root = usize::try_from(number_at(&bytes, newest + FREE_ROOT)).unwrap();
+    let page = root * page_bytes;
+    let u16_at =
+        |bytes: &[u8], at: usize| usize::from(u16::from_ne_bytes(bytes[at..at + 2].try_into().unwrap()));
+    let list = page + u16_at(&bytes, page + 16) + 16;
+    let last = list + 8 * usize::try_from(number_at(&bytes, list)).unwrap();
+    bytes[last..last + 8].copy_from_slice(&(root as u64).to_ne_bytes());
+    fs::write(data_file(dir.path()), &bytes).unwrap();
+    let error = open_error(dir.path());
+    assert!(matches!(&error, BackendError::Damaged { what, .. } if what.contains("free")), "{error}");
+}
+
 /// The number of the newest commit, with a bit of it damaged, once made the other commit the newest: what was acknowledged
 /// last was gone, and the check found nothing. The one bit that can make two numbers that follow each other of others that do
 /// is left: such a file is what a power failure before the last commit leaves.
@@ -270,7 +316,7 @@ fn a_damaged_number_of_a_commit_is_refused() {
     closed_store(dir.path());
     let good = fs::read(data_file(dir.path())).unwrap();
     let page_bytes = usize::try_from(check_file(&data_file(dir.path())).unwrap().page_bytes).unwrap();
-    for (page, bit) in (0..2).flat_map(|page| (0..63).filter(|bit| *bit != 1).map(move |bit| (page, bit))) {
+    for (page, bit) in (0..2).flat_map(|page| (0..64).filter(|bit| *bit != 1).map(move |bit| (page, bit))) {
         let mut bytes = good.clone();
         bytes[page * page_bytes + COMMIT + bit / 8] ^= 1 << (bit % 8);
         fs::write(data_file(dir.path()), bytes).unwrap();
@@ -319,19 +365,23 @@ fn a_damaged_number_of_the_last_page_does_not_lengthen_the_file() {
     assert_eq!(fs::metadata(data_file(dir.path())).unwrap().len(), len as u64);
 }
 
-/// Zeroes the page that holds the first rows.
+/// Zeroes the page that holds the last rows.
 fn zero_a_leaf(dir: &Path) {
     let mut bytes = fs::read(data_file(dir)).unwrap();
     let page_bytes = usize::try_from(check_file(&data_file(dir)).unwrap().page_bytes).unwrap();
     let all = check_file(&data_file(dir)).unwrap().tables.first().map_or(0, |table| table.entries);
     let is_bad = |page: &usize| {
+        const LEAF: u8 = 2;
+        if bytes[page * page_bytes + 10] != LEAF {
+            return false;
+        }
         let mut damaged = bytes.clone();
         damaged[page * page_bytes..][..page_bytes].fill(0);
         fs::write(data_file(dir), &damaged).unwrap();
         let entries = check_file(&data_file(dir)).unwrap().tables.first().map_or(0, |table| table.entries);
         (1..all).contains(&entries)
     };
-    let leaf = (2..bytes.len() / page_bytes).find(is_bad).unwrap();
+    let leaf = (2..bytes.len() / page_bytes).rfind(is_bad).unwrap();
     bytes[leaf * page_bytes..][..page_bytes].fill(0);
     fs::write(data_file(dir), bytes).unwrap();
 }

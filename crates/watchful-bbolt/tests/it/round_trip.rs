@@ -90,7 +90,7 @@ proptest! {
             prop::collection::btree_map(
                 prop::collection::vec(any::<u8>(), 1..200),
                 (0usize..6000, any::<u8>()).prop_map(|(len, byte)| vec![byte; len]),
-                0..200,
+                0..if cfg!(miri) { 10 } else { 200 },
             ),
             0..8,
         )

@@ -118,6 +118,29 @@ proptest! {
     }
 }
 
+/// What a transaction changes is looked up before anything of it is added. Where a new key of it splits a leaf, the leaves
+/// behind that one move up: a version that went to where its key was before would be another key's, without a word. After an
+/// open, which builds full leaves that nothing has changed yet, each of them looks like the one before.
+#[test]
+fn a_spot_that_is_kept_over_a_split_holds_no_more() {
+    let keys: Vec<[u8; 2]> = (0..1000_u16).map(u16::to_be_bytes).collect();
+    let newest = |main| Newest::put(Revision::start_of(main), 2, 1);
+    let (mut builder, mut guesses) = (IndexBuilder::default(), Vec::new());
+    builder.guess(keys.iter().map(|key| &key[..]), &mut guesses);
+    for (key, guess) in keys.iter().zip(guesses) {
+        builder.add(key, guess, newest(2)).unwrap();
+    }
+    let mut index = builder.finish();
+    let spots: Vec<_> = keys.iter().map(|key| index.locate(key).1).collect();
+    index.add(b"\0\0+", &newest(3), None);
+    for (key, spot) in keys.iter().zip(&spots) {
+        index.add(key, &newest(4), spot.as_ref());
+        assert_eq!(index.newest(key), Some(newest(4)));
+    }
+    assert_eq!(index.versions(), 2 * keys.len() + 1);
+    check_shape(&index);
+}
+
 /// Fifty thousand keys in order, in reverse and at random make branches split; taking them out makes them merge.
 #[test]
 fn branches_split_and_merge() {

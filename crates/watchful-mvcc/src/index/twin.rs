@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use watchful_revision::{KeyRange, Revision};
 
-use super::{Direction, KeyIndex, Newest, Version, Walk};
+use super::{Direction, KeyIndex, Newest, Spot, Version, Walk};
+
+/// How many spots are kept over a [`Change::Fill`].
+const KEPT_MAX: usize = 20;
 
 /// Every version of each key, oldest first.
 pub(crate) type Twin = BTreeMap<Vec<u8>, Vec<Version>>;
@@ -16,7 +19,8 @@ pub(crate) enum Change {
     Delete(Vec<u8>),
     /// Forget the oldest version of the key with this number, and the key with its tombstone.
     Forget(usize),
-    /// Put so many keys that begin alike.
+    /// Put so many keys that begin alike, and then again some that were there before. As in a transaction, those have been
+    /// looked up before the first of the others came.
     Fill {
         prefix: Vec<u8>,
         keys: u16,
@@ -42,12 +46,16 @@ impl Pair {
         Self { index: KeyIndex::default(), twin: Twin::new(), log: Vec::new(), main: 1, changes: 0 }
     }
 
-    /// Two changes in three share their main revision with the one before.
-    fn add(&mut self, key: &[u8], tombstone: bool) {
+    fn next_revision(&mut self) -> Revision {
+        // Two changes in three share their main revision with the one before.
         self.main += u64::from(self.changes.is_multiple_of(3));
         self.changes += 1;
-        let sub = self.changes;
-        let revision = Revision::new(self.main, sub);
+        Revision::new(self.main, self.changes)
+    }
+
+    fn add(&mut self, key: &[u8], tombstone: bool) {
+        let revision = self.next_revision();
+        let sub = revision.sub;
         let newest =
             if tombstone { Newest::tombstone(revision) } else { Newest::put(revision, 7, u64::from(sub)) };
         // Every other time through a spot, which may have been taken before another key came; never that of another key.
@@ -58,9 +66,19 @@ impl Pair {
             self.index.add(&neighbour, &Newest::put(revision, 7, 1), None);
             self.index.forget(&neighbour, revision);
         }
-        self.index.add(key, &newest, spot.as_ref());
+        self.add_at(key, &newest, spot);
+    }
+
+    fn add_at(&mut self, key: &[u8], newest: &Newest, spot: Option<Spot>) {
+        self.index.add(key, newest, spot.as_ref());
         self.twin.entry(key.to_vec()).or_default().push(newest.version);
-        self.log.push((key.to_vec(), newest));
+        self.log.push((key.to_vec(), *newest));
+    }
+
+    /// The spots of some of the keys, evenly spread.
+    fn some_spots(&self) -> Vec<(Vec<u8>, Option<Spot>)> {
+        let step = self.twin.len().div_ceil(KEPT_MAX).max(1);
+        self.twin.keys().step_by(step).map(|key| (key.clone(), self.index.locate(key).1)).collect()
     }
 
     fn forget_oldest(&mut self, key: &[u8]) {
@@ -84,9 +102,15 @@ impl Pair {
                 }
             }
             Change::Fill { prefix, keys } => {
+                let kept = self.some_spots();
+                // In order, or neither so nor in reverse.
+                let factor = if keys.is_multiple_of(2) { 1 } else { 40503 };
                 for number in 0..*keys {
-                    // Neither in order nor in reverse.
-                    self.add(&[&prefix[..], &number.wrapping_mul(40503).to_be_bytes()].concat(), false);
+                    self.add(&[&prefix[..], &number.wrapping_mul(factor).to_be_bytes()].concat(), false);
+                }
+                for (key, spot) in kept {
+                    let revision = self.next_revision();
+                    self.add_at(&key, &Newest::put(revision, 7, u64::from(revision.sub)), spot);
                 }
             }
             Change::Clear { prefix } => {

@@ -8,8 +8,8 @@ use watchful_revision::{LeaseId, RecordRef, Revision};
 use crate::MvccError;
 use crate::check::check_error;
 use crate::format::{
-    META_COMPACT_SCHEDULED, META_EPOCH, META_FORMAT, META_STORE_ID, TABLE_LEASE, TABLE_LOG, TABLE_META,
-    TABLE_NOTE, parse_lease, parse_lease_without_sum, parse_meta,
+    FORMAT, FORMAT_WITHOUT_SUMS, META_COMPACT_SCHEDULED, META_EPOCH, META_FORMAT, META_STORE_ID, TABLE_LEASE,
+    TABLE_LOG, TABLE_META, TABLE_NOTE, is_possible, parse_lease, parse_lease_without_sum, parse_meta,
 };
 use crate::lives::{KeyMark, Life};
 use crate::note;
@@ -41,6 +41,9 @@ pub(super) struct Gap {
     pub(super) damaged: Vec<Revision>,
     /// Whether more than those is missing.
     pub(super) is_wide: bool,
+    /// The lowest revision of the rows that are whole and out of place here, after rows of higher ones: what they stand between
+    /// is not known.
+    pub(super) lowest: Option<Revision>,
     /// Whether a branch is, so that what is missing may have come loose.
     pub(super) may_be_loose: bool,
 }
@@ -90,6 +93,8 @@ pub(super) struct Finds {
     pub(super) epoch: Option<u64>,
     pub(super) compact_revision: Option<u64>,
     pub(super) has_store_id: bool,
+    /// Whether what it keeps about itself has the sums of this program's format.
+    pub(super) has_sums: bool,
     /// Whether the list of tables is damaged.
     pub(super) is_list_cut: bool,
     /// How many rows the log is said to have.
@@ -97,6 +102,8 @@ pub(super) struct Finds {
     pub(super) loose: Vec<Row>,
     pub(super) loose_facts: Vec<Fact>,
     pub(super) loose_damaged: Vec<Revision>,
+    /// The leaf that was found to be of another time: what else is on it does not count.
+    astray: Option<u64>,
     pub(super) problems: u64,
     pub(super) is_complete: bool,
     pub(super) is_torn: bool,
@@ -140,9 +147,17 @@ impl Finds {
 
     fn take(&mut self, piece: Piece<'_>) {
         match piece {
-            Piece::Entry { table: TABLE_LOG, key, value, place } => self.row(key, value.ok(), place),
-            Piece::Entry { table, key, value, place } => {
-                self.fact(table, key, value.ok(), place);
+            Piece::Entry { place, .. } if self.astray == Some(place.page()) => {}
+            Piece::Entry { table: TABLE_LOG, key, value, place, is_inside } => {
+                match value.ok().and_then(|value| Row::parse(key, value, place)) {
+                    Some(_) if !is_inside => self.leave_log_page(place.page()),
+                    row => self.row(key, row),
+                }
+            }
+            Piece::Entry { table, key, value, place, is_inside } => {
+                if self.fact(table, key, value.ok(), place) && !is_inside {
+                    self.leave_page(table, place.page());
+                }
             }
             Piece::Lost { table: Some(TABLE_LOG), may_be_loose: true } => self.gap().may_be_loose = true,
             Piece::Lost { table: Some(TABLE_LOG), may_be_loose: false } => self.gap().is_wide = true,
@@ -166,16 +181,42 @@ impl Finds {
         }
     }
 
-    fn row(&mut self, key: &[u8], value: Option<&[u8]>, place: Place) {
+    /// A row of the log, where it is whole.
+    fn row(&mut self, key: &[u8], row: Option<Row>) {
         let last = self.rows.last().map_or(Revision::default(), |row| row.revision);
-        match value.and_then(|value| Row::parse(key, value, place)) {
+        match row {
             Some(row) if row.revision > last => self.rows.push(row),
-            // It is whole, and in the wrong place: its page is one of another time.
-            Some(_) => self.gap().is_wide = true,
+            // It is whole, and in the wrong place: its page is one of another time, or that of the rows before it.
+            Some(row) => {
+                let gap = self.gap();
+                gap.is_wide = true;
+                gap.lowest = Some(gap.lowest.map_or(row.revision, |lowest| lowest.min(row.revision)));
+            }
             None => match Revision::from_bytes(key) {
                 Ok(revision) => self.gap().damaged.push(revision),
                 Err(_) => self.gap().is_wide = true,
             },
+        }
+    }
+
+    /// A leaf with a whole row outside of the revisions that lead to it is one of another time: its rows may have been compacted
+    /// since, or were never committed. Those of it that were taken are given back.
+    fn leave_log_page(&mut self, page: u64) {
+        self.astray = Some(page);
+        while self.rows.pop_if(|row| row.place.page() == page).is_some() {}
+        let rows = self.rows.len();
+        self.gaps.retain(|at, _| *at <= rows);
+        self.gap().is_wide = true;
+    }
+
+    /// The same for another table.
+    fn leave_page(&mut self, table: &str, page: u64) {
+        self.astray = Some(page);
+        let Some(found) = self.table(table) else { return };
+        found.is_cut = true;
+        let left: Vec<_> = found.rows.extract_if(.., |_, place| place.page() == page).collect();
+        for id in left.iter().filter(|_| table == TABLE_LEASE).filter_map(|(key, _)| lease_id(key)) {
+            self.leases.remove(&id);
         }
     }
 
@@ -207,9 +248,14 @@ impl Finds {
         }
         // In format 1 there are no sums.
         let len = if name == META_STORE_ID { 16 } else { 8 };
-        let value = if row.len() == len { Some(row) } else { parse_meta(name, row) };
+        let summed = parse_meta(name, row).filter(|value| value.len() == len);
+        self.has_sums |= summed.is_some() && [META_STORE_ID, META_EPOCH].contains(&name);
+        let value = if row.len() == len { Some(row) } else { summed };
         let Some(value) = value.filter(|value| value.len() == len) else { return false };
         let number = value.first_chunk().map(|bytes| u64::from_be_bytes(*bytes));
+        if number.is_some_and(|number| !is_possible(name, number)) {
+            return false;
+        }
         match name {
             META_STORE_ID => self.has_store_id = true,
             META_EPOCH => self.epoch = number,
@@ -271,11 +317,20 @@ impl Finds {
             let next = rows.get(index).copied();
             let is_before = |row: &Row| next.is_none_or(|next: Row| row.revision < next.revision);
             let gap = gaps.remove(&index);
-            let is_wide = gap.as_ref().is_some_and(|gap| gap.is_wide);
-            self.gaps.extend(gap.map(|gap| (self.rows.len(), gap)));
+            let (start, is_wide) = (self.rows.len(), gap.as_ref().is_some_and(|gap| gap.is_wide));
+            let mut damaged = Vec::new();
+            self.gaps.extend(gap.map(|mut gap| {
+                damaged = std::mem::take(&mut gap.damaged);
+                (start, gap)
+            }));
             while let Some(row) = loose.next_if(is_before) {
                 self.rows.push(row);
                 self.gap().is_wide |= is_wide;
+            }
+            // Each has its place among the rows that were between.
+            for revision in damaged {
+                let at = start + self.rows[start..].partition_point(|row| row.revision < revision);
+                self.gaps.entry(at).or_default().damaged.push(revision);
             }
             self.rows.extend(next);
         }
@@ -302,7 +357,11 @@ impl Finds {
                 };
                 holes.extend(damaged.iter().map(hole));
             } else {
-                holes.push(wide(before, after));
+                let lowest = gap.and_then(|gap| gap.lowest);
+                holes.push(wide(
+                    before.map(|before| lowest.map_or(before, |lowest| lowest.min(before))),
+                    after,
+                ));
             }
         }
         holes
@@ -326,10 +385,20 @@ impl Finds {
         }
         // Where it is not known what was compacted, anything may have been.
         let Some(compact_revision) = self.known_compact_revision() else { return true };
-        let next = last.map_or(1, |last| last.main).max(compact_revision) + 1;
+        let next = last.map_or(1, |last| last.main).max(compact_revision).saturating_add(1);
         revision.main <= compact_revision
             || last.is_some_and(|last| revision == last.next())
             || revision == Revision::start_of(next)
+    }
+
+    /// Whether the log never had a row, or has none any more, and there are leases or notes.
+    pub(super) fn has_only_facts(&self) -> bool {
+        self.log_entries == Some(0) && !(self.leases.is_empty() && self.note.rows.is_empty())
+    }
+
+    /// The format, where it is none that this program knows.
+    pub(super) fn unknown_format(&self) -> Option<u32> {
+        self.format.filter(|format| ![FORMAT, FORMAT_WITHOUT_SUMS].contains(format))
     }
 
     /// None when it cannot be known.
@@ -353,8 +422,13 @@ fn table_of(key: &[u8], value: &[u8]) -> Option<&'static str> {
     }
 }
 
+fn lease_id(key: &[u8]) -> Option<LeaseId> {
+    key.try_into().map(LeaseId::from_be_bytes).ok()
+}
+
 fn wide(before: Option<Revision>, after: Option<Revision>) -> Hole {
     let first = before.map_or(1, |before| before.main);
-    let last = after.map(|after| if after.sub > 0 { after.main } else { after.main - 1 }.max(first));
+    let last =
+        after.map(|after| if after.sub > 0 { after.main } else { after.main.saturating_sub(1) }.max(first));
     Hole { first, last, count: None }
 }

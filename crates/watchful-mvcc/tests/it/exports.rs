@@ -30,13 +30,7 @@ fn row<'a>(record: &RecordRef<'a>) -> LoadRow<'a> {
     let fields = record.key_value().unwrap();
     match record.kind() {
         RecordKind::Tombstone => LoadRow::Tombstone { key: fields.key },
-        RecordKind::Put => LoadRow::Put(Put {
-            key: fields.key,
-            value: fields.value,
-            create_revision: fields.create_revision,
-            version: fields.version,
-            lease: fields.lease,
-        }),
+        RecordKind::Put => LoadRow::Put(fields.into()),
     }
 }
 

@@ -48,6 +48,27 @@ fn a_store_whose_making_was_broken_off_is_sound() {
     assert_eq!(store.current_revision(), 1);
 }
 
+/// After a power failure with `Unsynced`, the page that lists the tables was an old one, of the moment in which they were empty.
+/// The store was taken for one that is yet to be made: it was opened without a word, empty and with another id, and written to,
+/// where everything that was synced before could have been saved.
+#[test]
+fn a_store_that_was_written_to_and_is_empty_is_not_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("store");
+    let backend =
+        Backend::open(&folder, &BackendSettings::default(), &["log", "meta", "lease", "note"]).unwrap();
+    for _ in 0..2 {
+        let mut write = backend.write().unwrap();
+        write.put(backend.table("meta").unwrap(), b"a", b"1").unwrap();
+        write.delete(backend.table("meta").unwrap(), b"a").unwrap();
+        write.commit().unwrap();
+    }
+    drop(backend);
+    let error = Mvcc::open(&folder, &settings()).err().unwrap();
+    assert!(matches!(error, MvccError::DamagedStore { .. }), "{error}");
+    assert!(!watchful_mvcc::check(&folder).unwrap().is_ok());
+}
+
 #[test]
 fn a_store_is_opened_by_one_at_a_time() {
     let store = Store::new();
@@ -94,6 +115,74 @@ fn something_else_in_a_stores_place_is_refused() {
         txn.commit().unwrap();
     }
     assert!(matches!(Mvcc::open(dir.path(), &settings()), Err(MvccError::NotAStore { .. })));
+}
+
+/// A folder with leases and notes that does not say which format it has was taken for a store that is yet to be made, and written
+/// to.
+#[test]
+fn what_has_leases_or_notes_is_no_new_store() {
+    for table in ["lease", "note"] {
+        let dir = tempfile::tempdir().unwrap();
+        {
+            let tables = ["log", "meta", "lease", "note"];
+            let backend = Backend::open(dir.path(), &BackendSettings::default(), &tables).unwrap();
+            let mut txn = backend.write().unwrap();
+            txn.put(backend.table(table).unwrap(), b"a", b"b").unwrap();
+            txn.commit().unwrap();
+        }
+        assert!(matches!(Mvcc::open(dir.path(), &settings()), Err(MvccError::NotAStore { .. })), "{table}");
+    }
+}
+
+/// Writes what a store of the first format keeps about itself over what a closed store does.
+fn make_first_format(store: &Store, more: impl FnOnce(&Backend, &mut watchful_backend::WriteTxn<'_>)) {
+    let backend =
+        Backend::open(store.path(), &BackendSettings::default(), &["log", "meta", "lease", "note"]).unwrap();
+    let meta = backend.table("meta").unwrap();
+    let mut txn = backend.write().unwrap();
+    txn.put(meta, b"format", &1_u32.to_be_bytes()).unwrap();
+    txn.put(meta, b"store_id", &[7; 16]).unwrap();
+    txn.put(meta, b"epoch", &3_u64.to_be_bytes()).unwrap();
+    more(&backend, &mut txn);
+    txn.commit().unwrap();
+}
+
+#[test]
+fn a_store_of_the_first_format_is_made_one_of_this() {
+    let mut store = Store::new();
+    store.run("put a 1\nput b 1\nput b 2");
+    store.compact(3);
+    store.close();
+    make_first_format(&store, |backend, txn| {
+        txn.put(backend.table("meta").unwrap(), b"compact_scheduled", &3_u64.to_be_bytes()).unwrap();
+        txn.put(backend.table("meta").unwrap(), b"compact_finished", &3_u64.to_be_bytes()).unwrap();
+        txn.put(backend.table("lease").unwrap(), &7_u64.to_be_bytes(), &60_u64.to_be_bytes()).unwrap();
+    });
+    let report = store.reopen();
+    assert_eq!((report.rows, report.leases, store.epoch(), store.store_id()), (3, 1, 3, [7; 16]));
+    assert_eq!((store.compact_revision(), store.current_revision()), (3, 4));
+    store.close();
+    let report = watchful_mvcc::check(store.path()).unwrap();
+    assert!(report.is_ok(), "{report:?}");
+}
+
+/// A store of the first format with a damaged record was made one of this format, and refused only then: the program that wrote it
+/// could not be asked about it any more.
+#[test]
+fn a_damaged_store_of_the_first_format_is_left_as_it_is() {
+    let mut store = Store::new();
+    store.run("put a 1\nput b 1");
+    store.close();
+    make_first_format(&store, |backend, txn| {
+        let row = watchful_revision::Revision::start_of(2).to_bytes();
+        txn.put(backend.table("log").unwrap(), &row, b"not a record").unwrap();
+    });
+    assert!(matches!(Mvcc::open(store.path(), &store.settings), Err(MvccError::Damaged { .. })));
+    let tables = ["log", "meta", "lease", "note"];
+    let backend = Backend::open(store.path(), &BackendSettings::default(), &tables).unwrap();
+    let format = backend.read().unwrap();
+    let format = format.get(backend.table("meta").unwrap(), b"format").unwrap();
+    assert_eq!(format, Some(&1_u32.to_be_bytes()[..]));
 }
 
 /// A row that is gone from the middle of the log is found at open, and by the check, since no revision may be missing.

@@ -10,7 +10,7 @@
 
 use std::path::Path;
 
-use watchful::{LoadRow, Loader, Put, RecordKind, Revision, Settings};
+use watchful::{LoadRow, Loader, RecordKind, Revision, Settings};
 
 use super::error::schema;
 use super::read::{parse_row, parse_row_key};
@@ -72,13 +72,7 @@ impl EtcdSnapshot {
                     fields.mod_revision
                 )));
             }
-            RecordKind::Put => LoadRow::Put(Put {
-                key: fields.key,
-                value: fields.value,
-                create_revision: fields.create_revision,
-                version: fields.version,
-                lease: fields.lease,
-            }),
+            RecordKind::Put => LoadRow::Put(fields.into()),
         };
         Ok(loader.row(revision, &row)?)
     }

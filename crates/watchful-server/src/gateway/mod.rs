@@ -67,9 +67,16 @@ pub(crate) fn router(grpc: Services, limits: &Limits) -> Router {
     router.with_state(Gateway { grpc, body_bytes_max: body_bytes_max(limits) })
 }
 
+/// Whether a method with this path is asked in many messages, which come one by one.
+pub(crate) fn takes_many(path: &str) -> bool {
+    const MANY: [&str; 2] = ["watch", "lease/keepalive"];
+    let below = |prefix| path.strip_prefix(prefix).and_then(|path: &str| path.strip_prefix('/'));
+    PREFIXES.into_iter().filter_map(below).any(|path| MANY.contains(&path))
+}
+
 /// The most bytes that one JSON message may take. Base64 makes four bytes of three, and names and quotes come on top;
 /// what is too large then as a message is refused as one.
-fn body_bytes_max(limits: &Limits) -> usize {
+pub(crate) fn body_bytes_max(limits: &Limits) -> usize {
     limits.message_bytes_max().saturating_mul(2)
 }
 
@@ -92,4 +99,19 @@ async fn not_found() -> Response {
 
 async fn not_allowed() -> Response {
     Refused::of(&Status::new(Code::Unimplemented, "Method Not Allowed")).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_methods_take_many_messages_is_as_they_are_described() {
+        for (path, grpc) in PATHS {
+            let method = Method::named(grpc).unwrap();
+            for prefix in PREFIXES {
+                assert_eq!(takes_many(&format!("{prefix}/{path}")), method.is_client_streaming, "{path}");
+            }
+        }
+    }
 }

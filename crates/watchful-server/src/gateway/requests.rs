@@ -20,6 +20,7 @@ use super::json;
 use super::methods::Method;
 use super::raw::Raw;
 use crate::auth::ViaGateway;
+use crate::unread::{Kept, Unread};
 use values::Values;
 
 mod values;
@@ -47,8 +48,9 @@ pub(super) async fn single(gateway: Gateway, method: &Method, request: Request) 
 pub(super) async fn streamed(gateway: Gateway, method: &Method, request: Request) -> Result<Called, Status> {
     let (parts, body) = request.into_parts();
     let (refuse, refused) = oneshot::channel();
-    let values = Values::new(gateway.body_bytes_max);
-    let messages = Messages { body, values, input: method.input.clone(), refuse: Some(refuse) };
+    let (values, input) = (Values::new(gateway.body_bytes_max), method.input.clone());
+    let kept = Unread::of(&parts.extensions).map(Unread::kept);
+    let messages = Messages { body, values, kept, input, refuse: Some(refuse) };
     let answers = call(gateway, method, parts.headers, parts.extensions, messages).await?;
     Ok(Called { answers, refused: Some(refused) })
 }
@@ -96,6 +98,8 @@ fn too_large(bytes_max: usize) -> Status {
 struct Messages {
     body: Body,
     values: Values,
+    /// Counts what is in the values.
+    kept: Option<Kept>,
     input: MessageDescriptor,
     /// Taken once the stream is over.
     refuse: Option<oneshot::Sender<Status>>,
@@ -123,7 +127,13 @@ impl Stream for Messages {
                 Err(status) => return self.refuse(status),
             }
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                Some(Ok(frame)) => self.values.extend(&frame.into_data().unwrap_or_default()),
+                Some(Ok(frame)) => {
+                    self.values.extend(&frame.into_data().unwrap_or_default());
+                    let len = self.values.len();
+                    if let Some(Err(status)) = self.kept.as_mut().map(|kept| kept.set(len)) {
+                        return self.refuse(status);
+                    }
+                }
                 Some(Err(error)) => {
                     return self
                         .refuse(Status::invalid_argument(format!("the request could not be read: {error}")));

@@ -15,9 +15,9 @@ use tonic::service::Routes;
 use tower::util::MapResponse;
 use tower::{Layer, Service};
 
+use crate::bounded::Bounded;
 use crate::observe::{Answered, Observe, ObserveLayer};
 use crate::state::Shared;
-use crate::unread::{Bounded, Bounding, Held};
 use crate::{gateway, transport};
 
 /// The gRPC services, with what tonic's transport says otherwise than etcd's put right, and observed.
@@ -25,7 +25,7 @@ pub(crate) type Services = Observe<MapResponse<Routes, fn(GrpcAnswer) -> GrpcAns
 
 type GrpcAnswer = Response<tonic::body::Body>;
 
-/// Puts everything that is not gRPC beside the services, and observes those.
+/// Puts everything that is not gRPC beside the services, observes those, and bounds what a connection takes of all.
 #[derive(Clone, Debug)]
 pub struct FrontLayer {
     shared: Arc<Shared>,
@@ -34,7 +34,7 @@ pub struct FrontLayer {
 /// The services, the gateway and plain HTTP.
 #[derive(Clone, Debug)]
 pub struct Front {
-    grpc: Bounded<Services>,
+    grpc: Services,
     http: Router,
 }
 
@@ -47,22 +47,21 @@ impl FrontLayer {
 }
 
 impl Layer<Routes> for FrontLayer {
-    type Service = Front;
+    type Service = Bounded<Front>;
 
-    fn layer(&self, routes: Routes) -> Front {
+    fn layer(&self, routes: Routes) -> Self::Service {
         let translated: fn(GrpcAnswer) -> GrpcAnswer = transport::translate;
         let grpc = MapResponse::new(routes.prepare(), translated);
         let grpc = ObserveLayer::new(Arc::clone(&self.shared)).layer(grpc);
         let gateway = gateway::router(grpc.clone(), &self.shared.settings.limits);
         let http = super::router(Arc::clone(&self.shared)).merge(gateway);
-        let grpc = Bounded::new(grpc, Arc::clone(&self.shared));
-        Front { grpc, http: http.with_state(()) }
+        Bounded::new(Front { grpc, http: http.with_state(()) }, Arc::clone(&self.shared))
     }
 }
 
-type GrpcBody = Held<Answered<tonic::body::Body>>;
+type GrpcBody = Answered<tonic::body::Body>;
 
-type GrpcFuture = Bounding<<Services as Service<Request<Body>>>::Future>;
+type GrpcFuture = <Services as Service<Request<Body>>>::Future;
 
 impl<B> Service<Request<B>> for Front
 where
@@ -88,7 +87,7 @@ where
 }
 
 /// `application/grpc`, with or without what the messages are.
-fn is_grpc(headers: &HeaderMap) -> bool {
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 

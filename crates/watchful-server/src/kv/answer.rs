@@ -1,6 +1,6 @@
 //! The store's answers on the wire: records go in as they are stored.
 
-use watchful::{Committed, Deleted, OpResponse, RangeResult, TxnResponse};
+use watchful::{Committed, Deleted, OpResponse, RangeResult, Record, TxnResponse};
 use watchful_wire::etcdserverpb as pb;
 use watchful_wire::etcdserverpb::ResponseHeader;
 use watchful_wire::etcdserverpb::response_op::Response;
@@ -23,6 +23,18 @@ pub(super) fn txn(shared: &Shared, executed: Committed<TxnResponse>) -> pb::TxnR
     let mut told = Told { before, changed: false };
     let header = shared.header_at(executed.revision);
     pb::TxnResponse { header: Some(header), ..told.txn(executed.value) }
+}
+
+/// How many bytes were found, in whatever part of a transaction.
+pub(super) fn found_bytes(done: &TxnResponse) -> usize {
+    let all = |records: &[Record]| records.iter().map(Record::encoded_len).sum::<usize>();
+    let found = done.responses.iter().map(|response| match response {
+        OpResponse::Range(found) => all(&found.records),
+        OpResponse::Put(prev) => all(prev.as_slice()),
+        OpResponse::Delete(deleted) => all(&deleted.prev),
+        OpResponse::Txn(nested) => found_bytes(nested),
+    });
+    found.sum()
 }
 
 /// What the answers inside a transaction say of revisions: each names the one that was the newest when it was worked

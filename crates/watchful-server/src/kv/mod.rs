@@ -31,6 +31,7 @@ use crate::answers;
 use crate::auth::Need;
 use crate::rights::{Refused, Rights};
 use crate::state::Shared;
+use crate::unread::Unread;
 
 pub(crate) use stream::RangeStream;
 
@@ -90,7 +91,13 @@ impl Kv {
         Ok(answer::delete_range(Some(self.shared.header_at(deleted.revision)), deleted.value))
     }
 
-    pub(crate) async fn txn(&self, rights: Rights, request: &TxnRequest) -> Result<TxnResponse, Status> {
+    /// What it finds counts as the connection's from within the transaction on: many are worked out together.
+    pub(crate) async fn txn(
+        &self,
+        rights: Rights,
+        request: &TxnRequest,
+        unread: Option<Arc<Unread>>,
+    ) -> Result<TxnResponse, Status> {
         if request::has_put(request) {
             self.check_size(request)?;
             self.shared.refuse_growth()?;
@@ -100,13 +107,19 @@ impl Kv {
         let (attached, transaction) = (needs::attached(request), request::txn(request, &self.shared.store)?);
         let executed = self.shared.store.transact(move |txn| {
             rights.hold_in()?;
+            if unread.as_ref().is_some_and(|unread| unread.is_full()) {
+                return Err(answers::no_room().into());
+            }
             rights.may_attach(txn, attached.iter().map(|(key, lease)| (&**key, *lease)))?;
-            Ok::<_, Refused>(txn.execute(&transaction)?)
+            let done = txn.execute(&transaction)?;
+            let charge = unread.as_ref().and_then(|unread| unread.reserve(answer::found_bytes(&done)));
+            Ok::<_, Refused>((done, charge))
         });
         let executed = self.shared.written(executed.await).await?;
+        let Committed { revision, changed, value: (value, _until_it_is_an_answer) } = executed;
         self.shared.counts.txns.add(1);
-        self.count_operations(&executed.value);
-        Ok(answer::txn(&self.shared, executed))
+        self.count_operations(&value);
+        Ok(answer::txn(&self.shared, Committed { revision, changed, value }))
     }
 
     pub(crate) fn range(&self, rights: &Rights, request: &RangeRequest) -> Result<RangeResponse, Status> {
@@ -183,6 +196,11 @@ fn aside<T>(read: impl FnOnce() -> T) -> T {
     }
 }
 
+fn is_small_request(request: &RangeRequest) -> bool {
+    let range = || KeyRange::from_etcd(&request.key, &request.range_end).ok();
+    request.range_end.is_empty() || is_small(range().as_ref(), &request::range_options(request))
+}
+
 /// Whether a read is over in microseconds.
 fn is_small(range: Option<&KeyRange>, options: &RangeOptions) -> bool {
     const SMALL_LIMIT: u64 = 64;
@@ -199,6 +217,11 @@ fn plain(limit: u64) -> RangeOptions {
 impl kv_server::Kv for Kv {
     async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
         check::range(request.get_ref())?;
+        let unread = Unread::of(request.extensions()).filter(|_| !is_small_request(request.get_ref()));
+        let _turn = match unread {
+            Some(unread) => Some(unread.turn(request.get_ref().encoded_len()).await?),
+            None => None,
+        };
         let read = |rights| ready(Kv::range(self, &rights, request.get_ref()));
         self.shared.decided(&request, read).await.map(Response::new)
     }
@@ -234,8 +257,14 @@ impl kv_server::Kv for Kv {
         check::txn(request.get_ref(), self.shared.settings.limits.txn_ops_max)?;
         intervals::check(&request.get_ref().success)?;
         intervals::check(&request.get_ref().failure)?;
-        let txn = |rights| Kv::txn(self, rights, request.get_ref());
-        self.shared.decided(&request, txn).await.map(Response::new)
+        let unread = Unread::of(request.extensions());
+        let txn = |rights| Kv::txn(self, rights, request.get_ref(), unread.cloned());
+        let decided = || self.shared.decided(&request, txn);
+        let done = match unread {
+            Some(unread) => unread.until_room(request.get_ref(), decided).await,
+            None => decided().await,
+        };
+        done.map(Response::new)
     }
 
     async fn compact(

@@ -10,6 +10,7 @@ use futures_core::Stream;
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::either::Either;
 
@@ -24,8 +25,10 @@ use crate::tls::Tls;
 const WAITING_MAX: usize = 64;
 
 /// How many connections may be on their way in: shaking hands, or without a first word. Each costs some ten kilobytes, and
-/// all the time it takes is the client's. One more, and the oldest is cut: whoever means it is long through.
+/// all the time it takes is the client's. One more, and the oldest is cut, once it has had a second: whoever means it is
+/// through by then. Before that nobody further is accepted, or a crowd that comes quickly would have everybody cut.
 const HANDSHAKES_MAX: usize = 1024;
+const UNCUT_TIME: Duration = Duration::from_secs(1);
 
 /// How long a client may take to shake hands and to say its first words.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,8 +52,18 @@ pub fn incoming(
     tls: Option<Arc<Tls>>,
     counts: Arc<Counts>,
 ) -> impl Stream<Item = io::Result<Conn>> + Send + Unpin + 'static {
+    incoming_within(HANDSHAKE_TIMEOUT, listener, tls, counts)
+}
+
+/// The same, where clients may take as long as `timeout` for their first words.
+pub(super) fn incoming_within(
+    timeout: Duration,
+    listener: Listener,
+    tls: Option<Arc<Tls>>,
+    counts: Arc<Counts>,
+) -> impl Stream<Item = io::Result<Conn>> + Send + Unpin + 'static {
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
-    match Accepting::new(listener, tls, counts, sender.clone()) {
+    match Accepting::new(timeout, listener, tls, counts, sender.clone()) {
         Ok(mut accepting) => drop(tokio::spawn(async move { accepting.run().await })),
         // The channel has room for it.
         Err(error) => drop(sender.try_send(Err(error))),
@@ -93,6 +106,7 @@ fn prepare(stream: &TcpStream) {
 }
 
 struct Accepting {
+    timeout: Duration,
     source: Source,
     url: String,
     tls: Option<Arc<Tls>>,
@@ -103,11 +117,18 @@ struct Accepting {
     is_full: bool,
     handshakes: JoinSet<()>,
     /// The same, from the oldest on; some of them may be over.
-    oldest: VecDeque<AbortHandle>,
+    oldest: VecDeque<Begun>,
+}
+
+/// A connection that is on its way in, and since when.
+struct Begun {
+    at: Instant,
+    handshake: AbortHandle,
 }
 
 impl Accepting {
     fn new(
+        timeout: Duration,
         listener: Listener,
         tls: Option<Arc<Tls>>,
         counts: Arc<Counts>,
@@ -123,7 +144,7 @@ impl Accepting {
         };
         let source = Source::of(listener)?;
         let (places, handshakes, oldest) = (Places::of_this_process(), JoinSet::new(), VecDeque::new());
-        Ok(Self { source, url, tls, counts, sender, places, is_full: false, handshakes, oldest })
+        Ok(Self { timeout, source, url, tls, counts, sender, places, is_full: false, handshakes, oldest })
     }
 
     async fn run(&mut self) {
@@ -148,8 +169,10 @@ impl Accepting {
     /// A place for one more. Whoever has been on the way in for the longest makes room; where everybody is in, it waits, and
     /// further ones wait in the system's queue. None once nobody takes connections any more.
     async fn place(&mut self) -> Option<Place> {
+        // Those that are over and have not been asked for are nobody's place.
+        while self.handshakes.try_join_next().is_some() {}
         while self.handshakes.len() >= HANDSHAKES_MAX {
-            self.cut_oldest().await;
+            self.cut_oldest().await?;
         }
         loop {
             if let Some(place) = self.places.free() {
@@ -159,7 +182,7 @@ impl Accepting {
             if self.handshakes.is_empty() {
                 break;
             }
-            self.cut_oldest().await;
+            self.cut_oldest().await?;
         }
         if !std::mem::replace(&mut self.is_full, true) {
             tracing::warn!(url = self.url, "there are as many connections as descriptors allow; others wait");
@@ -170,27 +193,36 @@ impl Accepting {
         }
     }
 
-    async fn cut_oldest(&mut self) {
-        while let Some(oldest) = self.oldest.pop_front() {
-            if !oldest.is_finished() {
-                oldest.abort();
-                self.counts.connections_failed.add(1);
-                break;
-            }
+    /// Waits until one of those on the way in is through, and cuts the oldest when it has had its time. None once nobody takes
+    /// connections any more.
+    async fn cut_oldest(&mut self) -> Option<()> {
+        while self.oldest.pop_front_if(|oldest| oldest.handshake.is_finished()).is_some() {}
+        let cut_at = self.oldest.front().map_or_else(Instant::now, |oldest| oldest.at + UNCUT_TIME);
+        tokio::select! {
+            () = self.sender.closed() => return None,
+            Some(_) = self.handshakes.join_next() => return Some(()),
+            () = tokio::time::sleep_until(cut_at) => {}
+        }
+        if let Some(oldest) = self.oldest.pop_front() {
+            oldest.handshake.abort();
+            self.counts.connections_failed.add(1);
         }
         self.handshakes.join_next().await;
+        Some(())
     }
 
     fn take(&mut self, io: Plain, address: Option<SocketAddr>, place: Place) {
         if self.oldest.len() >= 2 * HANDSHAKES_MAX {
-            self.oldest.retain(|handshake| !handshake.is_finished());
+            self.oldest.retain(|begun| !begun.handshake.is_finished());
         }
         let (tls, counts, sender) = (self.tls.clone(), Arc::clone(&self.counts), self.sender.clone());
-        self.oldest.push_back(self.handshakes.spawn(async move {
-            if let Some(conn) = come_in(tls, io, address, place, counts).await {
+        let timeout = self.timeout;
+        let handshake = self.handshakes.spawn(async move {
+            if let Some(conn) = come_in(timeout, tls, io, address, place, counts).await {
                 drop(sender.send(Ok(conn)).await);
             }
-        }));
+        });
+        self.oldest.push_back(Begun { at: Instant::now(), handshake });
     }
 
     async fn wait_out(&self, error: &io::Error, pause: Duration) -> Duration {
@@ -211,35 +243,43 @@ fn is_the_clients(error: &io::Error) -> bool {
 
 /// The connection once it is clear that somebody is there. None where nobody is, or whoever it is does not get that far.
 async fn come_in(
+    timeout: Duration,
     tls: Option<Arc<Tls>>,
     io: Plain,
     address: Option<SocketAddr>,
     place: Place,
     counts: Arc<Counts>,
 ) -> Option<Conn> {
-    let hello = tokio::time::timeout(HANDSHAKE_TIMEOUT, hello(tls.as_deref(), io, address));
-    let failure = match hello.await {
+    let mut is_to_shake_hands = tls.is_some();
+    let hello = hello(tls.as_deref(), io, address, &mut is_to_shake_hands);
+    let failure = match tokio::time::timeout(timeout, hello).await {
         // Those that are opened to see whether anybody listens.
         Ok(Ok(hello)) if hello.said.is_empty() => return None,
         Ok(Ok(hello)) => return Some(Conn::new(hello, place, counts)),
         Ok(Err(error)) => failure(&error),
-        Err(_) => format!("it took more than {} s", HANDSHAKE_TIMEOUT.as_secs()),
+        Err(_) => format!("it took more than {timeout:?}"),
     };
     counts.connections_failed.add(1);
     let peer = address.map(|address| address.to_string());
-    match tls {
-        Some(_) => tracing::warn!(peer, failure, "a TLS handshake failed"),
-        None => tracing::debug!(peer, failure, "a connection did not get to its first word"),
+    match is_to_shake_hands {
+        true => tracing::warn!(peer, failure, "a TLS handshake failed"),
+        false => tracing::debug!(peer, failure, "a connection did not get to its first word"),
     }
     None
 }
 
-async fn hello(tls: Option<&Tls>, mut io: Plain, address: Option<SocketAddr>) -> io::Result<Hello> {
+async fn hello(
+    tls: Option<&Tls>,
+    mut io: Plain,
+    address: Option<SocketAddr>,
+    is_to_shake_hands: &mut bool,
+) -> io::Result<Hello> {
     let Some(tls) = tls else {
         let said = first_words(&mut io).await?;
         return Ok(Hello { io: Either::Left(io), peer: Peer { address, ..Peer::default() }, said });
     };
     let (mut io, common_name) = tls.accept(io).await?;
+    *is_to_shake_hands = false;
     let said = first_words(&mut io).await?;
     Ok(Hello { io: Either::Right(Box::new(io)), peer: Peer { address, common_name, unread: None }, said })
 }

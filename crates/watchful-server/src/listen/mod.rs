@@ -1,7 +1,7 @@
 //! Where clients are served: addresses, sockets that listen, and the connections that come in.
 //!
 //! Connections that are slow, silent or hostile hold back no other: handshakes and first words are waited for beside the
-//! accepting, so many at once and so long at most, and where too many are, the oldest is cut. Some descriptors are kept for
+//! accepting, so many at once and so long at most, and where too many are, the oldest is cut when it has had its time. Some descriptors are kept for
 //! the store, however many connections there are. Errors of accepting are waited out and never end it.
 
 mod url;

@@ -180,12 +180,12 @@ async fn nothing_is_served_in_the_clear_where_tls_was_asked_for() {
 
 /// Whoever connected and said nothing, or stopped in the middle of the first words, was never let go: each took a
 /// descriptor and some memory for as long as it liked. With TLS a thousand of them kept everybody else from shaking hands.
-/// (This takes as long as the server waits: ten seconds.)
 #[tokio::test]
 async fn who_does_not_get_to_the_first_word_is_let_go() {
     let listener = bind(&[url("http://127.0.0.1:0")]).unwrap().remove(0);
     let (address, counts) = (listener.address().unwrap(), Arc::new(Counts::default()));
-    let mut incoming = incoming(listener, None, Arc::clone(&counts));
+    let mut incoming =
+        accept::incoming_within(Duration::from_millis(50), listener, None, Arc::clone(&counts));
     let (mut silent, mut slow) =
         (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
     slow.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
@@ -205,6 +205,8 @@ async fn who_does_not_get_to_the_first_word_is_let_go() {
 #[tokio::test]
 async fn a_crowd_that_says_nothing_keeps_nobody_out() {
     const SILENT: usize = 1_100;
+    // Both ends are here.
+    raise_descriptors();
     let listener = bind(&[url("http://127.0.0.1:0")]).unwrap().remove(0);
     let (address, counts) = (listener.address().unwrap(), Arc::new(Counts::default()));
     let mut incoming = incoming(listener, None, Arc::clone(&counts));

@@ -35,6 +35,11 @@ pub(super) fn write(page: &mut Page<'_>, shared: &Shared) -> fmt::Result {
         "Answers that were made and that their connections have not taken.",
         counts.unread_bytes.get(),
     )?;
+    page.gauge(
+        "watchful_kept_request_bytes",
+        "Requests that have begun and are not whole, or wait for their turn.",
+        counts.kept_bytes.get(),
+    )?;
     page.counter(
         "watchful_connections_failed_total",
         "Connections that broke before their first request, TLS handshakes that failed among them.",

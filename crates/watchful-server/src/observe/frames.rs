@@ -11,7 +11,7 @@ pub(crate) struct Frames {
     len: u32,
 }
 
-const PREFIX_LEN: usize = 5;
+pub(crate) const PREFIX_LEN: usize = 5;
 
 impl Frames {
     /// How many messages begin in this piece: their prefixes end in it.
@@ -32,6 +32,11 @@ impl Frames {
         }
         messages
     }
+
+    /// How many bytes of a message have come that has not ended.
+    pub(crate) fn begun(&self) -> usize {
+        if self.rest > 0 { PREFIX_LEN + self.len as usize - self.rest } else { self.prefix_len }
+    }
 }
 
 #[cfg(test)]
@@ -50,6 +55,15 @@ mod tests {
             let mut frames = Frames::default();
             let counted: u64 = body.chunks(piece_len).map(|piece| frames.count(piece)).sum();
             assert_eq!(counted, 6, "in pieces of {piece_len}");
+        }
+    }
+
+    #[test]
+    fn what_has_begun_is_told() {
+        let mut frames = Frames::default();
+        for (piece, begun) in [(&[0, 0, 0][..], 3), (&[0, 4], 5), (b"abc", 8), (b"d", 0), (&[0], 1)] {
+            frames.count(piece);
+            assert_eq!(frames.begun(), begun);
         }
     }
 }

@@ -235,6 +235,8 @@ async fn more_clients_that_say_nothing_than_may_shake_hands_hold_up_nobody() {
     let authority = Authority::new();
     authority.sign("server", "server", &["localhost"], 1);
     let mut server = Server::start(authority.settings());
+    // Both ends are here.
+    crate::raise_descriptors();
     let mut silent = Vec::new();
     for _ in 0..1_100 {
         silent.push(TcpStream::connect(server.address).await.unwrap());

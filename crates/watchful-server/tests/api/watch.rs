@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use watchful_wire::etcdserverpb::watch_request::RequestUnion;
 use watchful_wire::etcdserverpb::{
-    DeleteRangeRequest, WatchCancelRequest, WatchCreateRequest, WatchProgressRequest,
+    CompactionRequest, DeleteRangeRequest, WatchCancelRequest, WatchCreateRequest, WatchProgressRequest,
 };
 use watchful_wire::mvccpb::Event;
 
@@ -85,6 +85,25 @@ async fn refusals_are_created_and_canceled_at_once() {
     watch.ask(RequestUnion::CancelRequest(WatchCancelRequest { watch_id: 7 })).await;
     let canceled = watch.next().await;
     assert_eq!((canceled.watch_id, canceled.canceled, canceled.created), (7, true, false));
+    server.stop().await;
+}
+
+/// A client that is told up to where its history is gone lists the keys and watches on from there. One that is only told that
+/// it is canceled gives up for good: a Go client takes it for an error of the server.
+#[tokio::test]
+async fn a_watch_that_was_compacted_away_says_up_to_where() {
+    let server = TestServer::start().await;
+    for value in ["1", "2", "3"] {
+        server.put("a/1", value).await;
+    }
+    server.kv().compact(CompactionRequest { revision: 3, physical: true }).await.unwrap();
+    let mut watch = server.watch().await;
+    assert!(!watch.created(prefix("a/", 2)).await.canceled);
+    let ended = watch.next().await;
+    assert_eq!((ended.watch_id, ended.canceled, ended.compact_revision), (0, true, 3));
+    // What it says is still there.
+    watch.created(prefix("a/", ended.compact_revision)).await;
+    assert_eq!(keys(watch.next().await.events.list()), ["a/1", "a/1"]);
     server.stop().await;
 }
 

@@ -1,18 +1,55 @@
-//! Answers that a client asked for and does not read: how much of them there may be, and that nothing of them is lost.
+//! Answers that a client asked for and does not read, and requests that it begins and does not end: how much of either there
+//! may be, and that nothing of them is lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use h2::client::{ResponseFuture, SendRequest};
+use h2::SendStream;
+use h2::client::{Builder, ResponseFuture, SendRequest};
 use http::Request;
-use prost::Message as _;
+use prost::Message;
 use tokio::net::TcpStream;
-use watchful_wire::etcdserverpb::RangeRequest;
+use watchful_wire::etcdserverpb::request_op::Request as Op;
+use watchful_wire::etcdserverpb::{RangeRequest, RequestOp, TxnRequest};
 
-use crate::support::{PATIENCE, Served, in_time};
+use crate::support::{PATIENCE, Served, base64, in_time};
 
 /// What one connection may have waiting before its further calls wait.
 const OWN_BYTES_MAX: i64 = 64 << 20;
 
+/// What calls may find beyond that which were let in before it was reached: four large ones, and one for each thread.
+const BEYOND_BYTES_MAX: i64 = 12 << 20;
+
+/// What one connection's requests may take before further ones are refused.
+const KEPT_BYTES_MAX: i64 = 128 << 20;
+
 const VALUE_BYTES: usize = 1 << 20;
+
+/// A call, and what it says.
+#[derive(Clone, Debug)]
+struct Call {
+    path: &'static str,
+    content_type: &'static str,
+    body: Vec<u8>,
+}
+
+impl Call {
+    fn grpc(path: &'static str, message: &impl Message) -> Self {
+        let message = message.encode_to_vec();
+        let len = u32::try_from(message.len()).unwrap().to_be_bytes();
+        Self { path, content_type: "application/grpc", body: [&[0][..], &len, &message].concat() }
+    }
+
+    /// The one key there is.
+    fn key() -> Self {
+        Self::grpc("/etcdserverpb.KV/Range", &RangeRequest { key: "a".into(), ..RangeRequest::default() })
+    }
+}
+
+fn all_keys() -> RangeRequest {
+    RangeRequest { key: "a".into(), range_end: "b".into(), ..RangeRequest::default() }
+}
 
 /// A connection by hand: it takes nothing that it is not told to take.
 async fn connect(served: &Served) -> SendRequest<Bytes> {
@@ -22,15 +59,18 @@ async fn connect(served: &Served) -> SendRequest<Bytes> {
     sender
 }
 
+/// Begins a call: it has no body yet.
+async fn begin(sender: &SendRequest<Bytes>, call: &Call) -> (ResponseFuture, SendStream<Bytes>) {
+    let mut sender = in_time("room for a call", sender.clone().ready()).await.unwrap();
+    let request = Request::post(format!("http://localhost{}", call.path));
+    let request = request.header("content-type", call.content_type).header("te", "trailers").body(());
+    sender.send_request(request.unwrap(), false).unwrap()
+}
+
 /// Asks for the one key there is.
 async fn ask(sender: &SendRequest<Bytes>) -> ResponseFuture {
-    let mut sender = in_time("room for a call", sender.clone().ready()).await.unwrap();
-    let request = Request::post("http://localhost/etcdserverpb.KV/Range");
-    let request = request.header("content-type", "application/grpc").header("te", "trailers").body(());
-    let (answer, mut body) = sender.send_request(request.unwrap(), false).unwrap();
-    let message = RangeRequest { key: "a".into(), ..RangeRequest::default() }.encode_to_vec();
-    let len = u32::try_from(message.len()).unwrap().to_be_bytes();
-    body.send_data([&[0][..], &len, &message].concat().into(), true).unwrap();
+    let (answer, mut body) = begin(sender, &Call::key()).await;
+    body.send_data(Call::key().body.into(), true).unwrap();
     answer
 }
 
@@ -44,6 +84,15 @@ async fn read(answer: ResponseFuture) -> usize {
         read += len;
     }
     read
+}
+
+/// The status that a call ends with.
+async fn status(answer: ResponseFuture) -> String {
+    let (head, mut body) = answer.await.unwrap().into_parts();
+    while body.data().await.is_some() {}
+    let trailers = body.trailers().await.unwrap().unwrap_or_default();
+    let status = head.headers.get("grpc-status").or(trailers.get("grpc-status"));
+    status.expect("it ends with one").to_str().unwrap().to_owned()
 }
 
 async fn eventually(what: &str, is_so: impl Fn() -> bool) {
@@ -82,4 +131,119 @@ async fn a_connection_that_reads_nothing_is_not_asked_on_and_loses_nothing() {
         assert!(read.await.unwrap() > VALUE_BYTES);
     }
     eventually("nothing should be left", || unread() == 0).await;
+}
+
+/// Whether there was room was asked when a call's headers came. Whoever sent those of many calls first, and what they ask for
+/// afterwards, was answered all of them; and so was, now and then, whoever asked many at once. It is asked when a call is
+/// whole, and what it finds is counted before the next one is asked.
+async fn check_all_at_once(call: Call) {
+    const CALLS: usize = 120;
+    let served = Served::start().await;
+    let shared = served.shared();
+    shared.store.put("a", vec![b'v'; VALUE_BYTES]).wait().unwrap();
+    let unread = || shared.counts.unread_bytes.get();
+    let (deaf, other) = (connect(&served).await, connect(&served).await);
+    let mut calls = Vec::new();
+    for _ in 0..CALLS {
+        calls.push(begin(&deaf, &call).await);
+    }
+    // The other one's answer comes after all of them have begun.
+    read(ask(&other).await).await;
+    let mut answers = Vec::new();
+    for (answer, mut body) in calls {
+        body.send_data(call.body.clone().into(), true).unwrap();
+        answers.push(answer);
+    }
+    eventually("answers should be made while there is room", || unread() > OWN_BYTES_MAX).await;
+    for _ in 0..20 {
+        assert!(read(ask(&other).await).await > VALUE_BYTES, "who reads is served");
+        let unread = unread();
+        assert!(unread <= OWN_BYTES_MAX + BEYOND_BYTES_MAX, "{} MiB for {call:?}", unread >> 20);
+    }
+    let reading: Vec<_> = answers.into_iter().map(|answer| tokio::spawn(read(answer))).collect();
+    for read in reading {
+        assert!(read.await.unwrap() > VALUE_BYTES);
+    }
+    eventually("nothing should be left", || unread() == 0).await;
+    assert_eq!(shared.counts.kept_bytes.get(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_are_asked_for_all_at_once_are_bounded() {
+    check_all_at_once(Call::key()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_that_are_asked_for_all_at_once_are_bounded() {
+    check_all_at_once(Call::grpc("/etcdserverpb.KV/Range", &all_keys())).await;
+}
+
+/// They are worked out together, in one commit, and found together before any was an answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_that_are_asked_for_all_at_once_are_bounded() {
+    let success = vec![RequestOp { request: Some(Op::RequestRange(all_keys())) }];
+    let txn = TxnRequest { success, ..TxnRequest::default() };
+    check_all_at_once(Call::grpc("/etcdserverpb.KV/Txn", &txn)).await;
+}
+
+/// JSON over HTTP/2 had no bound at all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn json_that_is_asked_for_all_at_once_is_bounded() {
+    let body = format!(r#"{{"key":"{}","range_end":"{}"}}"#, base64("a"), base64("b"));
+    let content_type = "application/json";
+    check_all_at_once(Call { path: "/v3/kv/range", content_type, body: body.into() }).await;
+}
+
+/// Nor had plain HTTP.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_that_nobody_reads_are_counted() {
+    let served = Served::start().await;
+    let unread = || served.shared().counts.unread_bytes.get();
+    let stream = TcpStream::connect(served.address).await.unwrap();
+    let (sender, connection) = Builder::new().initial_window_size(0).handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let mut sender: SendRequest<Bytes> = in_time("room for a call", sender.ready()).await.unwrap();
+    let request = Request::get("http://localhost/metrics").body(()).unwrap();
+    let (answer, _) = sender.send_request(request, true).unwrap();
+    let answer = in_time("the page's head", answer).await.unwrap();
+    let len: i64 = answer.headers()["content-length"].to_str().unwrap().parse().unwrap();
+    assert!(unread() > len, "{} of {len} bytes", unread());
+    connection.abort();
+    eventually("what nobody will read is let go", || unread() == 0).await;
+}
+
+/// A message that is never ended was kept for ever, and each call of a connection could have one of two mebibytes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_that_are_begun_and_not_ended_are_bounded() {
+    const CALLS: usize = 100;
+    const BEGUN_BYTES: usize = 3 << 19;
+    let served = Served::start().await;
+    let shared = served.shared();
+    shared.store.put("a", vec![b'v'; VALUE_BYTES]).wait().unwrap();
+    let kept = || shared.counts.kept_bytes.get();
+    let (mean, other) = (connect(&served).await, connect(&served).await);
+    // It says that it is a little longer than it is.
+    let mut begun = vec![0; BEGUN_BYTES];
+    begun[1..5].copy_from_slice(&u32::try_from(BEGUN_BYTES).unwrap().to_be_bytes());
+    let begun = Bytes::from(begun);
+    let (refused, mut open) = (Arc::new(AtomicUsize::new(0)), Vec::new());
+    for path in ["/etcdserverpb.KV/Put", "/etcdserverpb.Watch/Watch"].into_iter().cycle().take(CALLS) {
+        let (answer, mut body) = begin(&mean, &Call { path, ..Call::key() }).await;
+        body.send_data(begun.clone(), false).unwrap();
+        let refused = Arc::clone(&refused);
+        let answered = tokio::spawn(async move {
+            assert_eq!(status(answer).await, "8", "the only answer there may be");
+            refused.fetch_add(1, Ordering::Relaxed);
+        });
+        open.push((answered, body));
+        assert!(read(ask(&other).await).await > VALUE_BYTES, "who means well is served");
+        assert!(kept() <= KEPT_BYTES_MAX, "{} MiB are kept", kept() >> 20);
+    }
+    eventually("some should be refused", || refused.load(Ordering::Relaxed) > 0).await;
+    assert!(kept() > KEPT_BYTES_MAX / 2, "no more than it takes are refused");
+    assert!(read(ask(&other).await).await > VALUE_BYTES, "who means well is served");
+    for (answered, _body) in open {
+        answered.abort();
+    }
+    eventually("nothing should be left", || kept() == 0).await;
 }

@@ -84,6 +84,9 @@ fn arb_key() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![3 => vec(byte, 0..=4), 1 => long]
 }
 
+/// Miri is some hundred times slower.
+const STEPS_MAX: usize = if cfg!(miri) { 15 } else { 80 };
+
 fn arb_range() -> impl Strategy<Value = KeyRange> {
     let between = (arb_key(), arb_key()).prop_filter_map("a range holds a key", |(a, b)| {
         let (start, end) = if a < b { (a, b) } else { (b, a) };
@@ -94,7 +97,7 @@ fn arb_range() -> impl Strategy<Value = KeyRange> {
 
 proptest! {
     #[test]
-    fn invariants_hold_after_every_step(steps in vec((arb_range(), any::<prop::sample::Index>(), 0..3_u8), 1..80)) {
+    fn invariants_hold_after_every_step(steps in vec((arb_range(), any::<prop::sample::Index>(), 0..3_u8), 1..STEPS_MAX)) {
         let mut tree = IntervalTree::default();
         let mut there = Vec::new();
         for (range, place, kind) in steps {
@@ -124,14 +127,15 @@ proptest! {
 /// Ascending and descending ranges are what a tree without balance is worst at.
 #[test]
 fn ten_thousand_sorted_ranges_keep_the_tree_low() {
+    const HALF: u32 = if cfg!(miri) { 20 } else { 5_000 };
     let range = |at: u32| KeyRange::between(at.to_be_bytes(), (at + 2).to_be_bytes()).unwrap();
     let mut tree = IntervalTree::default();
-    for at in 0..5_000 {
+    for at in 0..HALF {
         tree.insert(&range(at), GroupId(at));
         tree.insert(&range(20_000 - at), GroupId(at));
     }
     assert!(tree.height_of(tree.root) <= 18, "1.44 times the binary logarithm is 19.1");
-    for at in (0..5_000).rev() {
+    for at in (0..HALF).rev() {
         assert!(tree.remove(&range(at), GroupId(at)));
     }
     assert!(tree.height_of(tree.root) <= 17);

@@ -9,6 +9,10 @@ use watchful_watcher_index::{GroupId, WatcherIndex};
 const KEY: &[u8] = b"app/web";
 const STAYS: GroupId = GroupId(0);
 
+/// Miri, which looks for races and not for luck, is some hundred times slower.
+const ROUNDS: usize = if cfg!(miri) { 2 } else { 50 };
+const CHANGING: usize = if cfg!(miri) { 8 } else { 400 };
+
 /// One thread changes `ranges` for groups that come and go, while two look for the group that stays.
 #[expect(clippy::disallowed_methods, reason = "the test is the caller, and brings the threads")]
 fn check_found_throughout(stays: &KeyRange, changing: &[KeyRange]) {
@@ -37,7 +41,7 @@ impl Drop for SetOnDrop<'_> {
 }
 
 fn change(index: &WatcherIndex, stays: &KeyRange, changing: &[KeyRange]) {
-    for _ in 0..50 {
+    for _ in 0..ROUNDS {
         // The same range: one group, several, one again.
         for group in 1..4 {
             assert!(index.insert(stays, GroupId(group)));
@@ -73,20 +77,20 @@ fn name(at: usize) -> String {
 
 #[test]
 fn a_key_is_found_throughout() {
-    let changing: Vec<_> = (0..400).map(|at| KeyRange::key(name(at))).collect();
+    let changing: Vec<_> = (0..CHANGING).map(|at| KeyRange::key(name(at))).collect();
     check_found_throughout(&KeyRange::key(KEY), &changing);
 }
 
 #[test]
 fn a_prefix_is_found_throughout() {
     // Of lengths 4 to 8, so that lengths come and go too.
-    let changing: Vec<_> = (0..400).map(|at| KeyRange::prefix(&name(at)[..at % 5 + 4])).collect();
+    let changing: Vec<_> = (0..CHANGING).map(|at| KeyRange::prefix(&name(at)[..at % 5 + 4])).collect();
     check_found_throughout(&KeyRange::prefix("app"), &changing);
 }
 
 #[test]
 fn a_range_is_found_throughout() {
-    let changing: Vec<_> = (0..400)
+    let changing: Vec<_> = (0..CHANGING)
         .map(|at| KeyRange::between(name(at), format!("app/{:04}x", at * 7 % 400 + 400)).unwrap())
         .collect();
     check_found_throughout(&KeyRange::between("app", "aqq").unwrap(), &changing);

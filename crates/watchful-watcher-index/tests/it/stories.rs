@@ -81,6 +81,7 @@ fn a_prefix_stays_where_it_is() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "it weighs a hundred thousand keys, which Miri takes hours for")]
 fn memory_is_told_and_a_key_is_cheap() {
     let index = WatcherIndex::new();
     let empty = index.memory_bytes();

@@ -264,5 +264,5 @@ impl<J: InLine> Line<J> {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(test)]
 mod loom_models;

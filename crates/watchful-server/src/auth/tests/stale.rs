@@ -41,7 +41,7 @@ async fn what_was_decided_before_a_change_is_not_done_after_it() {
     let delete = pb::DeleteRangeRequest { key: "k".into(), ..pb::DeleteRangeRequest::default() };
     refused(kv.delete_range(stale.clone(), &delete).await);
     let success = vec![pb::RequestOp { request: Some(Op::RequestPut(put("k"))) }];
-    refused(kv.txn(stale.clone(), &pb::TxnRequest { success, ..pb::TxnRequest::default() }).await);
+    refused(kv.txn(stale.clone(), &pb::TxnRequest { success, ..pb::TxnRequest::default() }, None).await);
     refused(lease.revoke(stale.clone(), &pb::LeaseRevokeRequest { id: 7 }).await);
     refused(Contender::enter(shared, stale.clone(), &"lock".into(), 7, b"").await);
     refused(first(shared, &stale, b"lock"));

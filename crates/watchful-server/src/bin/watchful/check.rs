@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use indicatif::HumanCount;
 use serde::Serialize;
-use watchful::CheckReport;
+use watchful::{CheckReport, SalvageReport};
 use watchful_server::SnapshotStatus;
 
 use crate::failure::{Failure, with_causes};
@@ -26,7 +26,8 @@ JSON: {"ok":true,"pages":5,"used_pages":4,"rows":7,"leases":0,"current_revision"
   With --salvage: {"data_dir":DIR,"saved":SAVED}
   SAVED: {"whole":false,"compact_revision":6,"current_revision":9,"compact_revision_before":2,"changes":7,
   "leases":0,"notes":0,"lost":[{"first":5,"last":6}],"doubtful_keys":1,"doubtful":[BASE64],"remarks":[]}
-  the last lost revision and the compact revision of before only where they are known.
+  the last lost revision and the compact revision of before only where they are known; "lost_left_out":COUNT where more is
+  lost than is told one by one.
   Of a snapshot: {"ok":true,"hash":3405691582,"sha256":true,"current_revision":9,"compact_revision":0,
   "keys":3,"rows":7,"leases":0,"users":1,"roles":1,"bytes":20480}; sha256 is false where there is none"#;
 
@@ -78,7 +79,8 @@ pub(crate) fn run(args: &CheckArgs, out: &mut Output<'_>) -> Result<(), Failure>
 
 fn check_store(args: &CheckArgs, out: &mut Output<'_>) -> Result<(), Failure> {
     let report = watchful::check(&args.path).map_err(|error| Failure::told(with_causes(&error)))?;
-    print_report(&report, out)?;
+    let savable = || watchful::savable(&args.path).map_err(|error| with_causes(&error));
+    print_report(&report, savable, out)?;
     // The problems come before the error that counts them.
     out.flush()?;
     match report.problems.len() as u64 + report.problems_left_out {
@@ -90,8 +92,13 @@ fn check_store(args: &CheckArgs, out: &mut Output<'_>) -> Result<(), Failure> {
     }
 }
 
-fn print_report(report: &CheckReport, out: &mut Output<'_>) -> Result<(), Failure> {
+fn print_report(
+    report: &CheckReport,
+    savable: impl FnOnce() -> Result<SalvageReport, String>,
+    out: &mut Output<'_>,
+) -> Result<(), Failure> {
     if out.json {
+        let savable = (!report.is_ok()).then(savable);
         return out.object(&JsonReport {
             ok: report.is_ok(),
             pages: report.pages,
@@ -102,12 +109,8 @@ fn print_report(report: &CheckReport, out: &mut Output<'_>) -> Result<(), Failur
             compact_revision: report.compact_revision,
             problems: &report.problems,
             problems_left_out: report.problems_left_out,
-            savable: report.savable.as_ref().and_then(|savable| savable.as_ref().ok()).map(JsonSaved::new),
-            not_savable: report
-                .savable
-                .as_ref()
-                .and_then(|savable| savable.as_ref().err())
-                .map(String::as_str),
+            savable: savable.as_ref().and_then(|savable| savable.as_ref().ok()).map(JsonSaved::new),
+            not_savable: savable.as_ref().and_then(|savable| savable.as_ref().err()).map(String::as_str),
         });
     }
     let lines = [
@@ -125,10 +128,14 @@ fn print_report(report: &CheckReport, out: &mut Output<'_>) -> Result<(), Failur
         (false, 0) => {}
         (false, more) => out.line(format_args!("and {more} problems more"))?,
     }
-    match &report.savable {
-        None => Ok(()),
-        Some(Ok(savable)) => salvage::print(savable, "can be saved", out),
-        Some(Err(reason)) => out.line(format_args!("nothing can be saved: {reason}")),
+    if report.is_ok() {
+        return Ok(());
+    }
+    // It takes much more memory than the check: should it be ended, what is wrong has been told.
+    out.flush()?;
+    match savable() {
+        Ok(savable) => salvage::print(&savable, "can be saved", out),
+        Err(reason) => out.line(format_args!("nothing can be saved: {reason}")),
     }
 }
 

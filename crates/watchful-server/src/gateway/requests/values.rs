@@ -28,6 +28,11 @@ impl Values {
         self.buffer.extend_from_slice(piece);
     }
 
+    /// How many bytes of objects there are that have not been taken.
+    pub(super) fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// The next object that is there in full.
     pub(super) fn next(&mut self) -> Result<Option<Bytes>, Status> {
         if self.depth == 0 {

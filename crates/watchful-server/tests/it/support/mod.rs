@@ -17,10 +17,6 @@ mod client;
 
 mod watching;
 
-pub(crate) mod attacks;
-
-pub(crate) mod bystander;
-
 pub(crate) use certificates::Authority;
 pub(crate) use client::{connect, connect_when_up, grant, kv, put, put_leased};
 pub(crate) use etcdctl::{Etcdctl, json_bytes, json_number};
@@ -28,4 +24,4 @@ pub(crate) use peers::{peer, skip};
 pub(crate) use process::{DEADLINE, Process};
 pub(crate) use server::{Server, clean};
 pub(crate) use session::Session;
-pub(crate) use watching::{Resuming, WireEvents, model_of, read_history, row_of, writes_of};
+pub(crate) use watching::{Resuming, WireEvents, model_of, read_history, writes_of};

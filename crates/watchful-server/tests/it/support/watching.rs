@@ -12,12 +12,13 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::Channel;
-use watchful_revision::{Event, KeyRange, Record, Revision, encode_tombstone};
-use watchful_testkit::{Model, Observation, Observed, Op, Row, Violation, WatchSpec, checkers};
+use watchful_clients::{bounds, events_of};
+use watchful_revision::{Event, KeyRange};
+use watchful_testkit::{Model, Observation, Observed, Op, Violation, WatchSpec, checkers};
+use watchful_wire::WatchResponse;
 use watchful_wire::etcdserverpb::watch_client::WatchClient;
 use watchful_wire::etcdserverpb::watch_request::RequestUnion;
 use watchful_wire::etcdserverpb::{WatchCreateRequest, WatchProgressRequest, WatchRequest};
-use watchful_wire::{KeyValue, WatchResponse, mvccpb};
 
 use super::client::{connect, connect_when_up};
 use super::process::DEADLINE;
@@ -83,10 +84,7 @@ impl Resuming {
     }
 
     fn create_request(&self, watch_id: i64) -> WatchRequest {
-        let range = &self.spec.ranges[0];
-        let one_key = KeyRange::key(range.start()) == *range;
-        let range_end = if one_key { Vec::new() } else { range.end().unwrap_or_else(|| vec![0]) };
-        let key = if range.start().is_empty() { vec![0] } else { range.start().to_vec() };
+        let (key, range_end) = bounds(&self.spec.ranges[0]);
         request(RequestUnion::CreateRequest(WatchCreateRequest {
             key: key.into(),
             range_end: range_end.into(),
@@ -232,38 +230,10 @@ fn observation_of(answer: WatchResponse, revision: u64, before: &mut Vec<Event>)
         return Observation::Cancelled;
     }
     let mut events = std::mem::take(before);
-    events.extend(answer.events.into_list().into_iter().map(event_of));
+    events.extend(events_of(&answer.events.into_list()));
     match events.is_empty() {
         true => Observation::Progress { revision },
         false => Observation::batch(events),
-    }
-}
-
-fn event_of(event: mvccpb::Event) -> Event {
-    let kv = event.kv.as_ref().expect("an event has a key");
-    let record = match event.r#type() {
-        mvccpb::event::EventType::Put => row_of(kv).to_record(),
-        mvccpb::event::EventType::Delete => tombstone_of(kv),
-    };
-    Event::new(record, event.prev_kv.as_ref().map(|prev| row_of(prev).to_record()))
-}
-
-fn tombstone_of(kv: &KeyValue) -> Record {
-    let revision = Revision::new(kv.mod_revision().cast_unsigned(), 0);
-    let mut bytes = Vec::new();
-    encode_tombstone(revision, kv.key(), &mut bytes).unwrap();
-    Record::parse(revision, bytes.into()).unwrap()
-}
-
-/// A key as an answer tells it.
-pub(crate) fn row_of(kv: &KeyValue) -> Row {
-    Row {
-        key: kv.key().to_vec().into(),
-        value: kv.value().to_vec().into(),
-        create_revision: kv.create_revision().cast_unsigned(),
-        revision: Revision::new(kv.mod_revision().cast_unsigned(), 0),
-        version: kv.version().cast_unsigned(),
-        lease: kv.lease(),
     }
 }
 
@@ -279,7 +249,7 @@ pub(crate) async fn read_history(endpoint: &str, revision: u64) -> Vec<Event> {
     while history.last().map_or(1, |event| event.revision().main) < revision {
         let answer = timeout(DEADLINE, answers.message()).await.expect("history should come");
         let events = answer.unwrap().expect("the stream should stay").events;
-        history.extend(events.into_list().into_iter().map(event_of));
+        history.extend(events_of(&events.into_list()));
     }
     history
 }

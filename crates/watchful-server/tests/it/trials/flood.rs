@@ -11,6 +11,7 @@ use tokio::task::{JoinSet, block_in_place};
 use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic::{Code, Request};
+use watchful_clients::own_memory;
 use watchful_wire::authpb::Permission;
 use watchful_wire::etcdserverpb::auth_client::AuthClient;
 use watchful_wire::etcdserverpb::kv_client::KvClient;
@@ -19,7 +20,6 @@ use watchful_wire::etcdserverpb::{
     AuthUserGrantRoleRequest, AuthenticateRequest, PutRequest, RangeRequest,
 };
 
-use super::slow_reader::own_memory;
 use crate::support::{DEADLINE, Server, connect};
 
 const CLIENTS: usize = 64;

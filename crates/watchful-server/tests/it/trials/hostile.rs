@@ -3,14 +3,14 @@
 //! trial `hostile` of `cargo xtask stress` mixes them by seed.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::task::{block_in_place, spawn_blocking};
+use watchful_clients::attacks::{ALL, Target};
+use watchful_clients::{Bystander, all_are_let_go, forbidden_keys, own_memory, people};
 use watchful_testkit::SplitMix64;
 
-use crate::support::attacks::{ALL, Target};
-use crate::support::bystander::{Bystander, forbidden_keys, gauge, own_memory, people};
-use crate::support::{DEADLINE, Server, connect};
+use crate::support::{Server, connect};
 
 /// The longest that the bystander may wait for a put, on a machine that others use too.
 const SLOWEST_PUT: Duration = Duration::from_secs(5);
@@ -52,20 +52,7 @@ async fn check_with(name: &str, many: usize, growth_bytes_max: u64) {
     assert!(grown <= growth_bytes_max, "the server grew by {} MiB", grown >> 20);
     assert!(noticed.slowest_put <= SLOWEST_PUT, "{noticed:?}");
     assert_eq!(forbidden_keys(&channel, &tokens).await.unwrap(), Vec::<Vec<u8>>::new());
-    block_in_place(|| all_are_let_go(address));
-}
-
-/// The connections of an attack are gone once it is over: the bystander's is left, and the one that asks.
-fn all_are_let_go(address: SocketAddr) {
-    let until = Instant::now() + DEADLINE;
-    loop {
-        let connections = gauge(address, "watchful_connections").expect("there is such a gauge");
-        if connections <= 2.0 {
-            return;
-        }
-        assert!(Instant::now() < until, "{connections} connections are still open");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    block_in_place(|| all_are_let_go(address)).unwrap();
 }
 
 macro_rules! attacks {
@@ -79,8 +66,13 @@ macro_rules! attacks {
 
         #[test]
         fn every_attack_has_its_test() {
-            // The last of them by `tests/http/unread.rs`, where its bound can be seen byte by byte.
-            let tested = [$($name,)* "handshakes a byte at a time", "answers that nobody reads"];
+            // The last two by `tests/http/unread.rs`, where their bound can be seen byte by byte.
+            let elsewhere = [
+                "handshakes a byte at a time",
+                "answers that nobody reads",
+                "calls begun first and asked afterwards",
+            ];
+            let tested = [&[$($name,)*][..], &elsewhere].concat();
             assert!(ALL.iter().all(|attack| tested.contains(&attack.name)), "one is not tried here");
         }
     };
@@ -97,6 +89,7 @@ attacks! {
     settings_and_pings_cost_little: "settings and pings without an end";
     frames_that_make_no_sense_are_refused: "frames that make no sense";
     calls_that_are_never_ended_cost_little: "calls that are never ended";
+    messages_that_are_never_ended_are_bounded: "messages that are never ended";
     watches_without_an_end_cost_little: "watches, and no end of them";
     messages_that_are_none_are_refused: "messages that are no messages";
     messages_that_are_too_large_are_refused: "messages larger than may be";

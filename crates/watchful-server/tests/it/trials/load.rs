@@ -9,12 +9,13 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tonic::Status;
 use tonic::transport::Channel;
+use watchful_clients::row_of;
 use watchful_revision::{Event, EventKind};
 use watchful_testkit::{Model, Row, SplitMix64, checkers};
 use watchful_wire::etcdserverpb::kv_client::KvClient;
 use watchful_wire::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest};
 
-use crate::support::{DEADLINE, connect, connect_when_up, model_of, read_history, row_of, writes_of};
+use crate::support::{DEADLINE, connect, connect_when_up, model_of, read_history, writes_of};
 
 /// One in so many writes is a delete.
 const DELETES: u64 = 8;

@@ -3,11 +3,10 @@
 //!
 //! An etcd 3.4.23 fails this: its progress overtakes events that are still on their way (etcd 15220).
 
-use std::fs;
-
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use watchful_clients::own_memory;
 use watchful_revision::KeyRange;
 
 use super::load::read_everything;
@@ -74,12 +73,4 @@ async fn write(endpoint: &str, writes: usize) {
         })
         .collect();
     timeout(DEADLINE * 2, writers.join_all()).await.expect("the writers should get on");
-}
-
-/// The memory of a process that is not a file's: the store's file is mapped, and its pages are nobody's cost.
-pub(super) fn own_memory(process_id: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process_id}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux tells RssAnon");
-    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-    kilobytes << 10
 }

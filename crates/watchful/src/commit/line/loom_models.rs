@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool as Flag, AtomicUsize as Count};
 
-use loom::thread;
-
 use super::*;
 use crate::loom_models::model;
 use crate::promise::{Promise, promise};

@@ -20,6 +20,8 @@ pub(super) struct JsonSaved<'a> {
     leases: u64,
     notes: u64,
     lost: Vec<JsonLost>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost_left_out: Option<u64>,
     doubtful_keys: u64,
     doubtful: Vec<Base64<'a>>,
     remarks: &'a [String],
@@ -49,6 +51,7 @@ impl<'a> JsonSaved<'a> {
             leases: report.leases,
             notes: report.notes,
             lost: report.lost.iter().map(|lost| JsonLost { first: lost.first, last: lost.last }).collect(),
+            lost_left_out: (report.lost_left_out > 0).then_some(report.lost_left_out),
             doubtful_keys: report.doubtful_keys,
             doubtful: report.doubtful.iter().map(|key| Base64(key)).collect(),
             remarks: &report.remarks,
@@ -80,6 +83,9 @@ pub(super) fn print(report: &SalvageReport, saved: &str, out: &mut Output<'_>) -
     out.line(format_args!("{saved}: {changes} changes, {leases} leases, {notes} notes"))?;
     for lost in &report.lost {
         out.line(format_args!("lost: {}", told(*lost)))?;
+    }
+    if report.lost_left_out > 0 {
+        out.line(format_args!("lost: {} times more, before the last of these", report.lost_left_out))?;
     }
     if report.compact_revision_before.is_some_and(|before| before < *compact_revision) {
         out.line(format_args!("lost: what is older than revision {compact_revision}"))?;

@@ -1,9 +1,6 @@
 //! The client that means well while others do not: it puts one key after the other, watches them, and notices what it has to
-//! put up with. Shared with the trial `hostile`.
+//! put up with.
 
-use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -24,8 +21,7 @@ use watchful_wire::etcdserverpb::{
     WatchRequest,
 };
 
-/// However slow the machine is: what takes longer does not come any more.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::PATIENCE;
 
 /// A password that is easy to check.
 const PASSWORD: &str = "pw";
@@ -35,19 +31,27 @@ type Change = (i64, Vec<u8>, Vec<u8>);
 
 /// What it put up with.
 #[derive(Debug)]
-pub(crate) struct Noticed {
-    pub(crate) puts: u64,
-    pub(crate) slowest_put: Duration,
+pub struct Noticed {
+    /// How many puts were answered: all that it made.
+    pub puts: u64,
+    /// How long it waited for the slowest of them.
+    pub slowest_put: Duration,
 }
 
-pub(crate) struct Bystander {
+/// The client that means well.
+#[derive(Debug)]
+pub struct Bystander {
     stop: Arc<AtomicBool>,
     client: JoinHandle<Result<Noticed, String>>,
 }
 
 impl Bystander {
     /// Starts it, with a user's token who may read and write what begins with `good/`.
-    pub(crate) async fn start(channel: Channel, token: String) -> Result<Self, String> {
+    ///
+    /// # Errors
+    ///
+    /// When it gets no watch.
+    pub async fn start(channel: Channel, token: String) -> Result<Self, String> {
         let stop = Arc::<AtomicBool>::default();
         let client = Client { channel, token, put: Vec::new(), slowest: Duration::ZERO };
         let events = client.watch().await?;
@@ -55,8 +59,12 @@ impl Bystander {
         Ok(Self { stop, client })
     }
 
-    /// Ends it. An error where a put failed, or its watch had a gap, a repeat or anything that was not put.
-    pub(crate) async fn stop(self) -> Result<Noticed, String> {
+    /// Ends it.
+    ///
+    /// # Errors
+    ///
+    /// When a put failed, or its watch had a gap, a repeat or anything that was not put.
+    pub async fn stop(self) -> Result<Noticed, String> {
         self.stop.store(true, Ordering::Relaxed);
         self.client.await.map_err(|error| error.to_string())?
     }
@@ -142,16 +150,20 @@ fn with_token<T>(token: &str, message: T) -> Request<T> {
 
 /// The tokens of the users that [`people`] makes.
 #[derive(Clone, Debug)]
-pub(crate) struct Tokens {
+pub struct Tokens {
     /// May read and write what begins with `good/`.
-    pub(crate) good: String,
+    pub good: String,
     /// May read and write what begins with `m/`.
-    pub(crate) mallory: String,
+    pub mallory: String,
     root: String,
 }
 
 /// Makes root, one who means well and one who does not, and turns auth on.
-pub(crate) async fn people(channel: &Channel) -> Result<Tokens, tonic::Status> {
+///
+/// # Errors
+///
+/// What the server said.
+pub async fn people(channel: &Channel) -> Result<Tokens, tonic::Status> {
     let mut auth = AuthClient::new(channel.clone());
     for (name, key, range_end) in [("root", "\0", "\0"), ("good", "good/", "good0"), ("mallory", "m/", "m0")]
     {
@@ -173,10 +185,11 @@ pub(crate) async fn people(channel: &Channel) -> Result<Tokens, tonic::Status> {
 }
 
 /// Keys that nobody was permitted to write: none, if auth holds.
-pub(crate) async fn forbidden_keys(
-    channel: &Channel,
-    tokens: &Tokens,
-) -> Result<Vec<Vec<u8>>, tonic::Status> {
+///
+/// # Errors
+///
+/// What the server said.
+pub async fn forbidden_keys(channel: &Channel, tokens: &Tokens) -> Result<Vec<Vec<u8>>, tonic::Status> {
     let all =
         RangeRequest { key: "\0".into(), range_end: "\0".into(), keys_only: true, ..Default::default() };
     let mut kv = KvClient::new(channel.clone()).max_decoding_message_size(usize::MAX);
@@ -189,22 +202,4 @@ pub(crate) async fn forbidden_keys(
         number.and_then(|number| number.parse::<u8>().ok()).is_some_and(|number| number < 50)
     };
     Ok(keys.filter(|key| !is_theirs(key) && !is_good(key)).collect())
-}
-
-/// The memory of a process that is not a file's: the store's file is mapped, and its pages are nobody's cost.
-pub(crate) fn own_memory(process_id: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process_id}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap_or_default();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() << 10
-}
-
-/// What `/metrics` says of one gauge.
-pub(crate) fn gauge(address: SocketAddr, name: &str) -> Option<f64> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").ok()?;
-    let mut page = String::new();
-    stream.read_to_string(&mut page).ok()?;
-    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
-    line.trim().parse().ok()
 }

@@ -1,39 +1,55 @@
-//! Clients that mean harm, by hand: sockets, and frames that no library would send. The trial `hostile` mixes them by seed,
-//! and the named tests take one after the other.
+//! Clients that mean harm.
 //!
 //! An attack goes on for a bounded while and ends by itself. What the server does to it is no failure of the attack: it is
 //! cut, reset, refused or left alone. Whoever calls looks at the server, and at those that it should have served meanwhile.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use prost::encode_length_delimiter;
 use watchful_testkit::SplitMix64;
+
+use crate::http2::{
+    ACK, CONTINUATION, DATA, END_STREAM, HEADERS, Http2, PING, PREFACE, RST_STREAM, SETTINGS, WINDOW_UPDATE,
+    connect, field, grpc, head, header, text,
+};
 
 /// Whom to attack, and how much.
 #[derive(Clone, Debug)]
-pub(crate) struct Target {
-    pub(crate) plain: SocketAddr,
+pub struct Target {
+    /// Where it serves without TLS.
+    pub plain: SocketAddr,
     /// Where TLS is spoken, if it is.
-    pub(crate) tls: Option<SocketAddr>,
+    pub tls: Option<SocketAddr>,
     /// A token of a user who may read and write the keys that begin with `m/`, and no others.
-    pub(crate) token: Option<String>,
+    pub token: Option<String>,
     /// How long to go on.
-    pub(crate) time: Duration,
+    pub time: Duration,
     /// How many connections, calls or watches to have at once, where it is about many.
-    pub(crate) many: usize,
+    pub many: usize,
 }
 
-pub(crate) struct Attack {
-    pub(crate) name: &'static str,
-    pub(crate) run: fn(&Target, &mut SplitMix64) -> Done,
+/// One way to do harm.
+#[derive(Debug)]
+pub struct Attack {
+    /// What it is called, where it is told of.
+    pub name: &'static str,
+    /// Does it, for as long as the target says.
+    pub run: fn(&Target, &mut SplitMix64) -> Done,
 }
+
+/// The attacks that the server lets have much memory, by what it promises for each connection.
+pub const UNREAD: &str = "answers that nobody reads";
+/// Another.
+pub const ASKED_AFTERWARDS: &str = "calls begun first and asked afterwards";
+/// And another.
+pub const UNENDED: &str = "messages that are never ended";
 
 /// How often an attack did what it does.
-pub(crate) type Done = u64;
+pub type Done = u64;
 
-pub(crate) const ALL: &[Attack] = &[
+/// Every one that there is.
+pub const ALL: &[Attack] = &[
     Attack { name: "connections that say nothing", run: silent },
     Attack { name: "first words a byte at a time", run: slow_words },
     Attack { name: "handshakes a byte at a time", run: slow_handshakes },
@@ -45,26 +61,15 @@ pub(crate) const ALL: &[Attack] = &[
     Attack { name: "settings and pings without an end", run: settings_and_pings },
     Attack { name: "frames that make no sense", run: bad_frames },
     Attack { name: "calls that are never ended", run: open_calls },
-    Attack { name: "answers that nobody reads", run: unread_answers },
+    Attack { name: UNENDED, run: unended_messages },
+    Attack { name: UNREAD, run: unread_answers },
+    Attack { name: ASKED_AFTERWARDS, run: asked_afterwards },
     Attack { name: "watches, and no end of them", run: watches },
     Attack { name: "messages that are no messages", run: malformed },
     Attack { name: "messages larger than may be", run: giant },
     Attack { name: "JSON that is deep, long or cut short", run: json },
     Attack { name: "tokens and passwords that are wrong", run: wrong_secrets },
 ];
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// No attack waits longer for the server than this.
-const PATIENCE: Duration = Duration::from_millis(500);
-
-fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    Ok(stream)
-}
 
 /// As often as it can, until the time is up. What fails is tried anew.
 fn again(target: &Target, mut act: impl FnMut() -> io::Result<u64>) -> Done {
@@ -76,6 +81,18 @@ fn again(target: &Target, mut act: impl FnMut() -> io::Result<u64>) -> Done {
         }
     }
     done
+}
+
+/// On one connection after the other, 10,000 times without reading, unless the server ends it before.
+fn bursts(target: &Target, mut act: impl FnMut(&mut Http2)) -> Done {
+    again(target, || {
+        let mut http2 = Http2::connect(target.plain)?;
+        let mut burst = || {
+            (0..100).for_each(|_| act(&mut http2));
+            http2.flush().is_ok()
+        };
+        Ok((0..100).take_while(|_| burst()).map(|_| 100).sum())
+    })
 }
 
 /// Many at once, each given a turn again and again until the time is up, and replaced where it is gone.
@@ -141,151 +158,6 @@ fn rubbish(target: &Target, random: &mut SplitMix64) -> Done {
     })
 }
 
-/// A connection of HTTP/2 that keeps to no rule but the form of a frame.
-struct Http2 {
-    stream: TcpStream,
-    out: Vec<u8>,
-    /// The next call's number.
-    next: u32,
-}
-
-/// A frame that the server sent.
-struct Frame {
-    kind: u8,
-    payload: Vec<u8>,
-}
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
-
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-const ACK: u8 = 1;
-
-impl Http2 {
-    fn connect(address: SocketAddr) -> io::Result<Self> {
-        let mut http2 = Self { stream: connect(address)?, out: PREFACE.to_vec(), next: 1 };
-        http2.frame(SETTINGS, 0, 0, &[]);
-        http2.flush()?;
-        Ok(http2)
-    }
-
-    /// Writes a frame, which is sent with the next flush.
-    fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        self.out.extend_from_slice(&len[1..]);
-        self.out.extend_from_slice(&[kind, flags]);
-        self.out.extend_from_slice(&stream.to_be_bytes());
-        self.out.extend_from_slice(payload);
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.write_all(&self.out)?;
-        self.out.clear();
-        Ok(())
-    }
-
-    /// Begins a call, and gives its number.
-    fn call(&mut self, path: &str, token: Option<&str>, flags: u8) -> u32 {
-        let stream = self.next;
-        self.next += 2;
-        self.frame(HEADERS, END_HEADERS | flags, stream, &head(path, token));
-        stream
-    }
-
-    /// A call with its one message.
-    fn ask(&mut self, path: &str, token: Option<&str>, message: &[u8]) -> u32 {
-        let stream = self.call(path, token, 0);
-        self.frame(DATA, END_STREAM, stream, &grpc(message));
-        stream
-    }
-
-    /// The next frame. An error where none comes within the attack's patience, or nothing comes any more.
-    fn read(&mut self) -> io::Result<Frame> {
-        let mut head = [0; 9];
-        self.stream.read_exact(&mut head)?;
-        let [a, b, c, kind, ..] = head;
-        let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
-        self.stream.read_exact(&mut payload)?;
-        Ok(Frame { kind, payload })
-    }
-
-    /// Why the server says that it ends the connection, if it does: a code of HTTP/2's.
-    fn goaway(&mut self) -> Option<u32> {
-        loop {
-            let frame = self.read().ok()?;
-            if frame.kind == GOAWAY {
-                return Some(u32::from_be_bytes(frame.payload.get(4..8)?.try_into().ok()?));
-            }
-        }
-    }
-
-    /// Throws away what has come so far.
-    fn drain(&mut self) -> io::Result<()> {
-        self.stream.set_nonblocking(true)?;
-        let mut buffer = [0; 16 << 10];
-        let drained = loop {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => break Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Ok(()),
-                Err(error) => break Err(error),
-            }
-        };
-        self.stream.set_nonblocking(false)?;
-        drained
-    }
-}
-
-/// A header that is not kept for later ones.
-fn header(block: &mut Vec<u8>, name: &str, value: &[u8]) {
-    block.push(0);
-    text(block, name.as_bytes());
-    text(block, value);
-}
-
-/// A length in seven bits and more, and the bytes.
-fn text(block: &mut Vec<u8>, bytes: &[u8]) {
-    match u8::try_from(bytes.len()) {
-        Ok(len @ 0..=126) => block.push(len),
-        _ => {
-            block.push(127);
-            encode_length_delimiter(bytes.len() - 127, block).unwrap();
-        }
-    }
-    block.extend_from_slice(bytes);
-}
-
-fn head(path: &str, token: Option<&str>) -> Vec<u8> {
-    let mut block = Vec::new();
-    let fixed = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "here")];
-    let fixed = fixed.into_iter().chain([("content-type", "application/grpc"), ("te", "trailers")]);
-    fixed.chain(token.map(|token| ("token", token))).for_each(|(name, value)| {
-        header(&mut block, name, value.as_bytes());
-    });
-    block
-}
-
-/// A message as gRPC frames it.
-fn grpc(message: &[u8]) -> Vec<u8> {
-    let len = u32::try_from(message.len()).unwrap().to_be_bytes();
-    [&[0][..], &len, message].concat()
-}
-
-/// A field of bytes, as protobuf writes it.
-fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
-    let mut out = vec![number << 3 | 2];
-    encode_length_delimiter(bytes.len(), &mut out).unwrap();
-    out.extend_from_slice(bytes);
-    out
-}
-
 /// Every key that begins with `m/`.
 fn own_keys() -> Vec<u8> {
     [field(1, b"m/"), field(2, b"m0")].concat()
@@ -297,45 +169,27 @@ const WATCH: &str = "/etcdserverpb.Watch/Watch";
 
 /// The attack that is called "rapid reset" (CVE-2023-44487).
 fn rapid_reset(target: &Target, _: &mut SplitMix64) -> Done {
-    again(target, || {
-        let mut http2 = Http2::connect(target.plain)?;
-        let mut done = 0;
-        for _ in 0..64 {
-            for _ in 0..100 {
-                let stream = http2.ask(RANGE, target.token.as_deref(), &own_keys());
-                http2.frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes());
-            }
-            http2.flush()?;
-            done += 100;
-        }
-        Ok(done)
+    bursts(target, |http2| {
+        let stream = http2.ask(RANGE, target.token.as_deref(), &own_keys());
+        http2.frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes());
     })
 }
 
 /// The attack that is called "made you reset" (CVE-2025-8671): each call is broken by a frame that makes the server reset
 /// it, and what the server says to that is not read.
 fn made_to_reset(target: &Target, random: &mut SplitMix64) -> Done {
-    again(target, || {
-        let mut http2 = Http2::connect(target.plain)?;
-        let mut done = 0;
-        for _ in 0..64 {
-            for _ in 0..100 {
-                let stream = http2.call(WATCH, target.token.as_deref(), 0);
-                match below(random, 3) {
-                    // A window that grows by nothing, or beyond all bounds.
-                    0 => http2.frame(WINDOW_UPDATE, 0, stream, &0_u32.to_be_bytes()),
-                    1 => http2.frame(WINDOW_UPDATE, 0, stream, &0x7fff_ffff_u32.to_be_bytes()),
-                    // More of a request that is over.
-                    _ => {
-                        http2.frame(DATA, END_STREAM, stream, &grpc(b""));
-                        http2.frame(DATA, END_STREAM, stream, &grpc(b""));
-                    }
-                }
+    bursts(target, |http2| {
+        let stream = http2.call(WATCH, target.token.as_deref(), 0);
+        match below(random, 3) {
+            // A window that grows by nothing, or beyond all bounds.
+            0 => http2.frame(WINDOW_UPDATE, 0, stream, &0_u32.to_be_bytes()),
+            1 => http2.frame(WINDOW_UPDATE, 0, stream, &0x7fff_ffff_u32.to_be_bytes()),
+            // More of a request that is over.
+            _ => {
+                http2.frame(DATA, END_STREAM, stream, &grpc(b""));
+                http2.frame(DATA, END_STREAM, stream, &grpc(b""));
             }
-            http2.flush()?;
-            done += 100;
         }
-        Ok(done)
     })
 }
 
@@ -369,9 +223,7 @@ fn unfolding_headers(target: &Target, _: &mut SplitMix64) -> Done {
         text(&mut block, &[b'x'; 3_900]);
         block.extend(std::iter::repeat_n(0x80 | 62, 16_000 - block.len()));
         for _ in 0..20 {
-            let stream = http2.next;
-            http2.next += 2;
-            http2.frame(HEADERS, END_HEADERS | END_STREAM, stream, &block);
+            http2.call_by(&block, END_STREAM);
             http2.flush()?;
         }
         Ok(20)
@@ -379,22 +231,11 @@ fn unfolding_headers(target: &Target, _: &mut SplitMix64) -> Done {
 }
 
 fn settings_and_pings(target: &Target, random: &mut SplitMix64) -> Done {
-    again(target, || {
-        let mut http2 = Http2::connect(target.plain)?;
-        let mut done = 0;
-        for _ in 0..50 {
-            for _ in 0..200 {
-                match below(random, 4) {
-                    0 => http2.frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 255, 255]),
-                    1 => http2.frame(PING, 0, 0, &[7; 8]),
-                    2 => http2.frame(SETTINGS, ACK, 0, &[]),
-                    _ => http2.frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()),
-                }
-                done += 1;
-            }
-            http2.flush()?;
-        }
-        Ok(done)
+    bursts(target, |http2| match below(random, 4) {
+        0 => http2.frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 255, 255]),
+        1 => http2.frame(PING, 0, 0, &[7; 8]),
+        2 => http2.frame(SETTINGS, ACK, 0, &[]),
+        _ => http2.frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()),
     })
 }
 
@@ -433,23 +274,62 @@ fn open_calls(target: &Target, random: &mut SplitMix64) -> Done {
     })
 }
 
-/// Large answers are asked for and none is read, with a window that would take them all.
+/// As many large messages as may be, none of which is ever whole.
+fn unended_messages(target: &Target, _: &mut SplitMix64) -> Done {
+    again(target, || {
+        let mut http2 = Http2::connect_settled(target.plain)?;
+        let mut done = 0;
+        for _ in 0..target.many {
+            let stream = http2.call(PUT, target.token.as_deref(), 0);
+            http2.frame(DATA, 0, stream, &[&[0][..], &1_500_000_u32.to_be_bytes()].concat());
+            for _ in 0..16 {
+                http2.frame(DATA, 0, stream, &[b'x'; 16_000]);
+            }
+            // Then there is room for more.
+            http2.ping()?;
+            done += 1;
+        }
+        Ok(done)
+    })
+}
+
+/// A connection with large values, and a window that would take all answers.
+fn wide(target: &Target) -> io::Result<Http2> {
+    let mut http2 = Http2::connect(target.plain)?;
+    http2.frame(SETTINGS, 0, 0, &[0, 4, 0x7f, 255, 255, 255]);
+    http2.frame(WINDOW_UPDATE, 0, 0, &0x7f00_0000_u32.to_be_bytes());
+    for at in 0..20 {
+        put_large(&mut http2, target, at)?;
+    }
+    Ok(http2)
+}
+
+/// The headers of all calls are sent before the first of them asks for anything, and no answer is read.
+fn asked_afterwards(target: &Target, _: &mut SplitMix64) -> Done {
+    again(target, || {
+        let mut http2 = wide(target)?;
+        let calls: Vec<_> = (0..target.many).map(|_| http2.call(RANGE, target.token.as_deref(), 0)).collect();
+        http2.flush()?;
+        for stream in &calls {
+            http2.frame(DATA, END_STREAM, *stream, &grpc(&own_keys()));
+        }
+        http2.flush()?;
+        std::thread::sleep(Duration::from_millis(100));
+        Ok(calls.len() as u64)
+    })
+}
+
+/// Large answers are asked for and none is read.
 fn unread_answers(target: &Target, _: &mut SplitMix64) -> Done {
     let make = || {
-        let mut http2 = Http2::connect(target.plain)?;
-        http2.frame(SETTINGS, 0, 0, &[0, 4, 0x7f, 255, 255, 255]);
-        http2.frame(WINDOW_UPDATE, 0, 0, &0x7f00_0000_u32.to_be_bytes());
-        for at in 0..20 {
-            put_large(&mut http2, target, at)?;
-        }
+        let mut http2 = wide(target)?;
         let create = field(1, &[own_keys(), vec![3 << 3, 1]].concat());
         let stream = http2.call(WATCH, target.token.as_deref(), 0);
         http2.frame(DATA, 0, stream, &grpc(&create));
         http2.flush()?;
         Ok(http2)
     };
-    // A hundredth of the crowd is enough, and asks for more than a gigabyte.
-    let few = Target { many: target.many.div_ceil(100), ..target.clone() };
+    let few = Target { many: deaf_connections(target), ..target.clone() };
     crowd(&few, make, |http2| {
         for _ in 0..20 {
             http2.ask(RANGE, target.token.as_deref(), &own_keys());
@@ -459,6 +339,12 @@ fn unread_answers(target: &Target, _: &mut SplitMix64) -> Done {
         http2.out.clear();
         Ok(())
     })
+}
+
+/// How many ask and do not read. A hundredth of the crowd is enough, and asks for more than a gigabyte.
+#[must_use]
+pub fn deaf_connections(target: &Target) -> usize {
+    target.many.div_ceil(100)
 }
 
 fn put_large(http2: &mut Http2, target: &Target, at: usize) -> io::Result<()> {
@@ -532,7 +418,7 @@ fn malformed(target: &Target, random: &mut SplitMix64) -> Done {
 
 fn giant(target: &Target, random: &mut SplitMix64) -> Done {
     again(target, || {
-        let mut http2 = Http2::connect(target.plain)?;
+        let mut http2 = Http2::connect_settled(target.plain)?;
         let stream = http2.call(PUT, target.token.as_deref(), 0);
         // Marked as compressed, every third time.
         let compressed = u8::from(below(random, 3) == 0);
@@ -587,11 +473,11 @@ fn wrong_secrets(target: &Target, random: &mut SplitMix64) -> Done {
 }
 
 fn below(random: &mut SplitMix64, bound: usize) -> usize {
-    usize::try_from(random.below(bound as u64)).unwrap()
+    usize::try_from(random.below(bound as u64)).expect("it is below one")
 }
 
 fn small(random: &mut SplitMix64, bound: u8) -> u8 {
-    u8::try_from(random.below(bound.into())).unwrap()
+    u8::try_from(random.below(bound.into())).expect("it is below one")
 }
 
 fn bytes(random: &mut SplitMix64, len_max: usize) -> Vec<u8> {
