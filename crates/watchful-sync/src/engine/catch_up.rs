@@ -224,7 +224,7 @@ impl Engine {
 
     fn deal_head(&mut self, member: u32, from: Revision, dealt: &mut Dealt) {
         let Some(this) = self.members.get(member) else { return };
-        let (stream, Standing::Synced { open, .. }) = (this.stream, this.standing) else { return };
+        let (stream, Standing::Synced { sent, open }) = (this.stream, this.standing) else { return };
         let Some((group, options)) = self.group_of(member) else { return };
         // The chunk was matched while groups may have come and gone under the same name.
         let to = dealt.next();
@@ -238,7 +238,9 @@ impl Engine {
         }
         self.send_dealt(member, cursor, to, batch.as_ref(), dealt.head);
         let moved = cursor.moved(to, batch.as_deref());
-        self.set_standing(member, Standing::Synced { sent: true, open: moved.open });
+        // Where it conflates, there may have been nothing for it in the chunk after all.
+        let sent = sent || batch.is_some();
+        self.set_standing(member, Standing::Synced { sent, open: moved.open });
     }
 
     fn is_of_group(&self, group: u32, batch: &Batch) -> bool {

@@ -1,7 +1,8 @@
 //! "You have everything up to r": never too early, never lost.
 
 use watchful_revision::KeyRange;
-use watchful_sync::WatchSpec;
+use watchful_sync::{LagPolicy, WatchSpec};
+use watchful_testkit::Op;
 
 use watchful_sync_world::{World, pick};
 
@@ -102,6 +103,26 @@ fn the_interval_is_for_those_who_asked_and_were_quiet() {
     world.turn();
     let heard = world.hear(stream);
     assert_eq!((pick(&heard, 0), pick(&heard, 1)), (vec!["0: progress 2"], vec!["1: progress 2"]));
+    world.check_end();
+}
+
+/// Whatever the head read was superseded for a conflating watch, which was given nothing, and was taken all the same for one
+/// that had been given something: it was not told where it stands until one interval later, or never where that goes on.
+#[test]
+fn what_is_superseded_is_nothing_that_was_given() {
+    let mut world = World::new();
+    let (stream, other) = (world.attach(ROOMY), world.attach(ROOMY));
+    world.watch(stream, 0, all(2).with_lag_policy(LagPolicy::Conflate).with_progress_notify(true));
+    world.watch(other, 0, all(2));
+    world.put("a");
+    world.tick();
+    world.turn();
+    assert_eq!(world.hear(stream), ["0: created", "0: 2.0"]);
+    world.write(&vec![Op::put("ab", "v"); 6], true);
+    world.answer_head();
+    world.tick();
+    world.turn();
+    assert_eq!(world.hear(stream), ["0: progress 2"]);
     world.check_end();
 }
 
