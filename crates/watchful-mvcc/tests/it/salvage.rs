@@ -4,13 +4,9 @@
 
 use std::fs;
 
-<<<<<<< ours
 use watchful_backend::{Backend, BackendSettings};
 use watchful_mvcc::{LostRevisions, Mvcc, MvccError, PutOptions, SalvageReport, check, salvage, savable};
 use watchful_revision::Revision;
-=======
-use watchful_mvcc::{LostRevisions, Mvcc, MvccError, PutOptions, SalvageReport, check, salvage};
->>>>>>> theirs
 
 use crate::support::{Store, rows_at, settings};
 
