@@ -257,6 +257,27 @@ fn events_that_end_before_what_was_acknowledged_are_told() {
     assert_eq!(check(&calls, &events[..1]).unwrap_err().revision, 3);
 }
 
+/// Two calls that nobody was answered could both have made the first event, and only one of them the second after that. The
+/// first that fitted was taken for the one that it was: a false alarm.
+#[test]
+fn of_two_calls_that_fit_either_may_have_been_first() {
+    let put = Op::put("b", "1");
+    let if_absent = Op::Txn(Txn {
+        compares: vec![Compare::key("b", Comparison::Equal, CompareTarget::Version(0))],
+        then_ops: vec![put.clone()],
+        else_ops: vec![],
+    });
+    let unknown = |sent, op: &Op| Call { ops: vec![op.clone()], sent, answer: None };
+    let mut model = Model::new();
+    model.apply(&[if_absent.clone()]).unwrap();
+    model.apply(&[put.clone()]).unwrap();
+    let events = model.events(&[KeyRange::everything()], Default::default(), 2, 3);
+    let events: Vec<Event> = events.iter().map(|event| event.to_event(false)).collect();
+    for calls in [[unknown(0, &put), unknown(1, &if_absent)], [unknown(0, &if_absent), unknown(1, &put)]] {
+        assert!(check(&calls, &events).is_ok());
+    }
+}
+
 /// Both kinds are among what is tried, and not only by chance.
 #[test]
 fn right_and_wrong_histories_are_told_apart() {

@@ -124,7 +124,7 @@ proptest! {
     #[test]
     fn every_damaged_bit_is_found(content in arb_content(), revision in arb_revision()) {
         let mut bytes = content.encode(revision);
-        for bit in 0..bytes.len() * 8 {
+        for bit in (0..bytes.len() * 8).step_by(if cfg!(miri) { 29 } else { 1 }) {
             bytes[bit / 8] ^= 1 << (bit % 8);
             check_refused(revision, &bytes, &format!("bit {bit} flipped"));
             bytes[bit / 8] ^= 1 << (bit % 8);

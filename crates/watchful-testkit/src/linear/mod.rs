@@ -10,7 +10,7 @@
 //! - that the places keep to time: a call that was answered before another was sent has no later place;
 //! - which of the calls whose outcome nobody knows (the server was killed, the answer was not waited for) happened: some of
 //!   those that were sent in time must explain each revision that no answer tells of. Only there is anything guessed, and
-//!   a history of the store's own events, where there is one, leaves nothing to guess.
+//!   a history of the store's own events, where there is one, leaves little to guess.
 //!
 //! The cost is the model's, and a sort of the calls.
 //!
@@ -95,7 +95,7 @@ pub struct NotLinear {
 }
 
 /// Checks a history that began with an empty store. `events` is what the store itself tells of its history, from revision 2
-/// on: what it tells must be what was done, up to the last revision that any call was told of, and it leaves nothing to guess.
+/// on: what it tells must be what was done, up to the last revision that any call was told of, and it leaves little to guess.
 /// Where there is none, it is empty. Answers with the model at the end.
 ///
 /// # Errors

@@ -19,6 +19,8 @@ use watchful::{Clock, End, Error, Store, Update, WatchOptions};
 
 use crate::support::{PATIENCE, block_on, everything, settings};
 
+type OnTurn = Arc<dyn Fn() + Send + Sync>;
+
 /// A clock that breaks, once, on the store's thread of this name, or on a thread that is not the store's.
 #[derive(Clone)]
 struct Breaking {
@@ -26,7 +28,7 @@ struct Breaking {
     is_armed: Arc<AtomicBool>,
     /// Says that the thread is about to break, and waits until it may.
     pause: Arc<Mutex<Option<(Sender<()>, Receiver<()>)>>>,
-    wakes: Arc<Mutex<Vec<Arc<dyn Fn() + Send + Sync>>>>,
+    wakes: Arc<Mutex<Vec<OnTurn>>>,
 }
 
 impl Breaking {
@@ -68,7 +70,7 @@ impl Clock for Breaking {
         None
     }
 
-    fn on_turn(&self, wake: Arc<dyn Fn() + Send + Sync>) {
+    fn on_turn(&self, wake: OnTurn) {
         self.wakes.lock().unwrap().push(wake);
     }
 }
