@@ -200,8 +200,8 @@ mod tests {
 
     #[test]
     fn ids_that_lie_far_apart_are_found() {
-        let uneven =
-            (0..600).flat_map(|n: i64| [n, n * n * n * 40_000_000_000, i64::MIN + n * 7, i64::MAX - n]);
+        let uneven = (0..if cfg!(miri) { 30 } else { 600 })
+            .flat_map(|n: i64| [n, n * n * n * 40_000_000_000, i64::MIN + n * 7, i64::MAX - n]);
         let (mut ids, mut twin) = (WatchIds::one(5), BTreeSet::from([5]));
         for id in uneven {
             ids.insert(id);

@@ -269,8 +269,8 @@ fn of_two_calls_that_fit_either_may_have_been_first() {
     });
     let unknown = |sent, op: &Op| Call { ops: vec![op.clone()], sent, answer: None };
     let mut model = Model::new();
-    model.apply(&[if_absent.clone()]).unwrap();
-    model.apply(&[put.clone()]).unwrap();
+    model.apply(std::slice::from_ref(&if_absent)).unwrap();
+    model.apply(std::slice::from_ref(&put)).unwrap();
     let events = model.events(&[KeyRange::everything()], Default::default(), 2, 3);
     let events: Vec<Event> = events.iter().map(|event| event.to_event(false)).collect();
     for calls in [[unknown(0, &put), unknown(1, &if_absent)], [unknown(0, &if_absent), unknown(1, &put)]] {

@@ -61,7 +61,7 @@ fn keys(mvcc: &Mvcc, revision: u64) -> Vec<String> {
 /// no history.
 #[test]
 fn keys_that_were_made_to_share_a_hash_are_told_apart() {
-    const END: [u8; 8] = 0x3f84_d5b5_b547_0917_u64.to_le_bytes();
+    const END: [u8; 8] = [0x17, 0x09, 0x47, 0xb5, 0xb5, 0xd5, 0x84, 0x3f];
     let mut store = Store::new();
     for (head, value) in [(b"aaaaaaaa", "1"), (b"bbbbbbbb", "1"), (b"aaaaaaaa", "2")] {
         put(&store, &[head, &END[..]].concat(), value.as_bytes());

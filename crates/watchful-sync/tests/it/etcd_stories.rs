@@ -239,6 +239,7 @@ fn etcd_8443_19577_nothing_is_left_behind() {
 
 /// etcd 16839 and 21355: events for receivers that do not read pile up in memory.
 #[test]
+#[cfg_attr(miri, ignore = "it fills outboxes, which Miri takes hours for")]
 fn etcd_16839_21355_congestion_costs_bounded_memory() {
     let mut world = World::new();
     let streams: Vec<_> = (0..4).map(|_| world.attach(0)).collect();

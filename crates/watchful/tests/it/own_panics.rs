@@ -19,6 +19,9 @@ use watchful::{Clock, End, Error, Store, Update, WatchOptions};
 
 use crate::support::{PATIENCE, block_on, everything, settings};
 
+/// Says that it has come to here, and waits until it may go on.
+type Pause = (Sender<()>, Receiver<()>);
+
 type OnTurn = Arc<dyn Fn() + Send + Sync>;
 
 /// A clock that breaks, once, on the store's thread of this name, or on a thread that is not the store's.
@@ -27,7 +30,7 @@ struct Breaking {
     on: Option<&'static str>,
     is_armed: Arc<AtomicBool>,
     /// Says that the thread is about to break, and waits until it may.
-    pause: Arc<Mutex<Option<(Sender<()>, Receiver<()>)>>>,
+    pause: Arc<Mutex<Option<Pause>>>,
     wakes: Arc<Mutex<Vec<OnTurn>>>,
 }
 
