@@ -314,6 +314,7 @@ fn asked_afterwards(target: &Target, _: &mut SplitMix64) -> Done {
             http2.frame(DATA, END_STREAM, *stream, &grpc(&own_keys()));
         }
         http2.flush()?;
+        // So long there is somebody who does not read: whoever looks for a sign of the server's would have to.
         std::thread::sleep(Duration::from_millis(100));
         Ok(calls.len() as u64)
     })

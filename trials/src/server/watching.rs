@@ -87,7 +87,7 @@ impl Following {
     fn next_revision(&self) -> Result<u64, String> {
         let mut spec = self.spec.clone();
         for stream in &self.streams {
-            spec.start_revision = observed(stream, guessed)?.next_revision(&spec);
+            spec.start_revision = observed(stream, &Places::Counted)?.next_revision(&spec);
         }
         Ok(spec.start_revision)
     }
@@ -124,17 +124,11 @@ impl Following {
         if resumed > kills {
             return Err(format!("{resumed} streams of {:?} broke for {kills} kills", self.spec).into());
         }
-        let places: HashMap<(u64, &[u8]), Revision> =
-            history.iter().map(|event| ((event.revision().main, event.key()), event.revision())).collect();
-        let place = |main: u64, key: &[u8], _: Option<Revision>| {
-            places
-                .get(&(main, key))
-                .copied()
-                .ok_or_else(|| format!("{main} did not change {}", key.escape_ascii()))
-        };
+        let known = history.iter().map(|event| ((event.revision().main, event.key()), event.revision()));
+        let places = Places::Known(known.collect());
         let (mut spec, mut parts) = (self.spec.clone(), Vec::new());
         for stream in &self.streams {
-            let part = observed(stream, place)?;
+            let part = observed(stream, &places)?;
             if !matches!(part.observations(), [] | [Observation::Created, ..]) {
                 return Err(
                     format!("a stream of {:?} does not begin with its watch: {part:?}", self.spec).into()
@@ -189,7 +183,7 @@ pub(super) async fn history(shared: &Shared) -> Outcome<(u64, Vec<Event>)> {
     // Every revision has an event.
     while history.last().map_or(1, |event| event.revision().main) < last {
         let answer = timeout(PATIENCE, answers.message()).await??.ok_or("the stream ended")?;
-        history.extend(observation(&answer, guessed)?.events().iter().cloned());
+        history.extend(observation(&answer, &Places::Counted)?.events().iter().cloned());
     }
     Ok((last, history))
 }
@@ -203,23 +197,32 @@ fn told_up_to(answer: &WatchResponse) -> u64 {
     last.map_or_else(progress, i64::cast_unsigned)
 }
 
-/// An answer does not tell an event's place in its transaction: by its main revision, its key, and the place before it in the
-/// same revision.
-trait Place: Fn(u64, &[u8], Option<Revision>) -> Result<Revision, String> {}
-
-impl<F: Fn(u64, &[u8], Option<Revision>) -> Result<Revision, String>> Place for F {}
-
-/// A watch of everything can count.
-#[allow(clippy::unnecessary_wraps, reason = "others look it up, and may not find it")]
-fn guessed(main: u64, _: &[u8], before: Option<Revision>) -> Result<Revision, String> {
-    Ok(before.map_or(Revision::start_of(main), |before| before.next()))
+/// Where events are in their transactions, which an answer does not tell.
+enum Places<'h> {
+    /// As they come: right for a watch of everything, and enough to tell where to go on.
+    Counted,
+    /// Of each change, by its main revision and its key.
+    Known(HashMap<(u64, &'h [u8]), Revision>),
 }
 
-fn observed(answers: &[WatchResponse], place: impl Place) -> Result<Observed, String> {
-    answers.iter().map(|answer| observation(answer, &place)).collect()
+impl Places<'_> {
+    /// That of a key's change, behind the one `before` it in the same revision.
+    fn of(&self, main: u64, key: &[u8], before: Option<Revision>) -> Result<Revision, String> {
+        match self {
+            Self::Counted => Ok(before.map_or(Revision::start_of(main), |before| before.next())),
+            Self::Known(places) => {
+                let place = places.get(&(main, key)).copied();
+                place.ok_or_else(|| format!("{main} did not change {}", key.escape_ascii()))
+            }
+        }
+    }
 }
 
-fn observation(answer: &WatchResponse, place: impl Place) -> Result<Observation, String> {
+fn observed(answers: &[WatchResponse], places: &Places<'_>) -> Result<Observed, String> {
+    answers.iter().map(|answer| observation(answer, places)).collect()
+}
+
+fn observation(answer: &WatchResponse, places: &Places<'_>) -> Result<Observation, String> {
     if answer.created {
         return Ok(Observation::Created);
     }
@@ -232,7 +235,7 @@ fn observation(answer: &WatchResponse, place: impl Place) -> Result<Observation,
         let kv = event.kv.as_ref().ok_or("an event without a key")?;
         let main = kv.mod_revision().cast_unsigned();
         let before = events.last().map(|last| last.revision()).filter(|last| last.main == main);
-        events.push(event_of(event, kv, place(main, kv.key(), before)?, &place)?);
+        events.push(event_of(event, kv, places.of(main, kv.key(), before)?, places)?);
     }
     Ok(if events.is_empty() { Observation::Progress { revision } } else { Observation::batch(events) })
 }
@@ -241,7 +244,7 @@ fn event_of(
     event: &mvccpb::Event,
     kv: &KeyValue,
     revision: Revision,
-    place: impl Place,
+    places: &Places<'_>,
 ) -> Result<Event, String> {
     let record = match event.r#type() {
         mvccpb::event::EventType::Put => Row { revision, ..row_of(kv) }.to_record(),
@@ -252,7 +255,7 @@ fn event_of(
         }
     };
     let prev = event.prev_kv.as_ref().map(|prev| {
-        let revision = place(prev.mod_revision().cast_unsigned(), prev.key(), None)?;
+        let revision = places.of(prev.mod_revision().cast_unsigned(), prev.key(), None)?;
         Ok::<_, String>(Row { revision, ..row_of(prev) }.to_record())
     });
     Ok(Event::new(record, prev.transpose()?))

@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use watchful::{Clock, End, Error, Store, Update, WatchOptions};
+use watchful::{Clock, Committed, End, Error, Store, Txn, Update, WatchOptions};
 
 use crate::support::{PATIENCE, block_on, everything, settings};
 
@@ -78,6 +78,24 @@ impl Clock for Breaking {
     }
 }
 
+/// A thread that leads a group with a put of "a" in it, and goes on with that when it is told to.
+fn leader_of_a_put(
+    store: &Store,
+    value: &'static str,
+) -> (JoinHandle<Result<Committed<()>, Error>>, Sender<()>) {
+    let (inside, is_inside) = channel();
+    let (go, may_go) = channel();
+    let work = move |txn: &mut Txn<'_, '_, '_>| {
+        inside.send(()).unwrap();
+        may_go.recv().unwrap();
+        txn.put("a", value).map(drop)
+    };
+    let put = store.transact(work);
+    let leader = thread::spawn(move || put.wait());
+    is_inside.recv().unwrap();
+    (leader, go)
+}
+
 #[test]
 fn a_panic_in_a_group_leaves_nobody_waiting() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), Breaking::on(None));
@@ -86,20 +104,7 @@ fn a_panic_in_a_group_leaves_nobody_waiting() {
     let mut watch = store.watch(&WatchOptions::new(everything()).start_at(2)).unwrap();
     let update = watch.wait_next_for(PATIENCE).expect("the first put was owed");
     assert!(matches!(update, Some(Ok(Update::Events(_)))), "{update:?}");
-    let (inside, is_inside) = channel();
-    let (go, may_go) = channel();
-    let leader = thread::spawn({
-        let store = store.clone();
-        move || {
-            let work = move |txn: &mut watchful::Txn<'_, '_, '_>| {
-                inside.send(()).unwrap();
-                may_go.recv().unwrap();
-                txn.put("a", "2").map(drop)
-            };
-            store.transact(work).wait()
-        }
-    });
-    is_inside.recv().unwrap();
+    let (leader, go) = leader_of_a_put(&store, "2");
     // One waits in line, and one is awaited by a task.
     let mut awaited = pin!(store.put("b", "1"));
     assert!(awaited.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
@@ -108,7 +113,6 @@ fn a_panic_in_a_group_leaves_nobody_waiting() {
     assert!(leader.join().is_err(), "the panic goes on in whoever led");
     assert!(matches!(block_on(awaited), Err(Error::Closed)));
     assert!(matches!(store.put("c", "1").wait(), Err(Error::Closed)));
-
     assert!(store.stats().has_panicked);
 
     // Reads go on, and whoever watches is told that it is over.
@@ -188,20 +192,7 @@ impl Wake for Panics {
 fn a_waker_that_panics_costs_nobody_else_the_answer() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), settings()).unwrap();
-    let (inside, is_inside) = channel();
-    let (go, may_go) = channel();
-    let leader = thread::spawn({
-        let store = store.clone();
-        move || {
-            let work = move |txn: &mut watchful::Txn<'_, '_, '_>| {
-                inside.send(()).unwrap();
-                may_go.recv().unwrap();
-                txn.put("a", "1").map(drop)
-            };
-            store.transact(work).wait()
-        }
-    });
-    is_inside.recv().unwrap();
+    let (leader, go) = leader_of_a_put(&store, "1");
     // Both wait in line, so that they are one group.
     let (mut first, mut second) = (pin!(store.put("b", "1")), pin!(store.put("c", "1")));
     let panics = Waker::from(Arc::new(Panics));
