@@ -92,3 +92,40 @@ fn cut_short(path: &Path, file: &PageFile, needed_pages: u64) -> BackendError {
         needed_bytes: needed_pages * u64::from(file.page_bytes()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Backend, BackendSettings};
+
+    /// A number without a checksum said that the lists of free pages were large, and so nobody looked at them. Those that are
+    /// too large for the rule of tables are of 2 GiB; with a rule of no pages at all, lists on a few leaves are.
+    #[test]
+    fn all_lists_of_free_pages_are_looked_at_where_leaves_are_skipped() {
+        let dir = tempfile::tempdir().unwrap();
+        let backend = Backend::open(dir.path(), &BackendSettings::default(), &["log"]).unwrap();
+        let log = backend.table("log").unwrap();
+        // What somebody reads is not used again: each commit leaves a list.
+        let reader = backend.read().unwrap();
+        for number in 0..400_u32 {
+            let mut write = backend.write().unwrap();
+            write.append(log, &number.to_be_bytes(), &[1; 100]).unwrap();
+            write.commit().unwrap();
+        }
+        drop((reader, backend));
+        let (file, metas) = PageFile::open(&Backend::data_file(dir.path())).unwrap_or_else(|_| panic!());
+        let found = |leaves_max| {
+            let mut entries = 0;
+            let mut visitor = |_: Seen<'_>| entries += 1;
+            let mut walk = Walk::new(&file, &metas.newest, &mut visitor);
+            walk.leaves_max = leaves_max;
+            walk.all(&metas.newest).unwrap();
+            (walk.marks.free(), entries)
+        };
+        let (free, entries) = found(u64::MAX);
+        assert!(free > 800 && metas.newest.free.counts.leaf_pages > 1, "{free} in {:?}", metas.newest.free);
+        let (free_where_skipped, entries_where_skipped) = found(0);
+        assert_eq!(free_where_skipped, free);
+        assert!(entries_where_skipped < entries, "leaves of the table should be skipped");
+    }
+}

@@ -445,12 +445,15 @@ fn a_leaf_of_another_time_takes_no_good_row_with_it() {
     let good = fs::read(store.data_file()).unwrap();
     let leaves: Vec<_> = (2..good.len() / PAGE_BYTES)
         .map(|page| page * PAGE_BYTES)
-        .filter_map(|at| Some((first_revision(&good[at..at + PAGE_BYTES])?, at)))
+        .filter_map(|at| {
+            let page = &good[at..at + PAGE_BYTES];
+            Some((first_revision(page)?, last_revision(page)?, at))
+        })
         .collect();
     let mut tried = 0;
-    for (index, (from, at)) in leaves.iter().enumerate() {
+    for (index, (from, upto, at)) in leaves.iter().enumerate() {
         // Some of those before and of those behind, near and far.
-        for (other, old) in leaves.iter().skip(index % 3).step_by(3).filter(|(other, _)| other != from) {
+        for (other, _, old) in leaves.iter().skip(index % 3).step_by(3).filter(|(other, ..)| other != from) {
             let mut bytes = good.clone();
             bytes[at + 8..at + PAGE_BYTES].copy_from_slice(&good[old + 8..old + PAGE_BYTES]);
             fs::write(store.data_file(), bytes).unwrap();
@@ -468,6 +471,8 @@ fn a_leaf_of_another_time_takes_no_good_row_with_it() {
             };
             let rows = rows_at(&saved, report.current_revision);
             for row in owed.iter().filter(|row| !rows.contains(row)) {
+                let was_on_it = (*from..=*upto).contains(&row.revision.main);
+                assert!(was_on_it, "{row:?} is gone, and was not on {from} where {other} is: {report:?}");
                 assert!(is_lost(row.revision.main), "{row:?} is gone with {other} at {from}: {report:?}");
             }
             for row in rows.iter().filter(|row| !owed.contains(row)) {
