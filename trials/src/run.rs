@@ -93,7 +93,7 @@ fn take(trial: &Trial, first_seed: u64, until: Until) -> bool {
 }
 
 /// After so many rounds a trial has done everything that it is for. One that has not tries something else than it says.
-const ROUNDS_ENOUGH: u64 = 10;
+const ROUNDS_ENOUGH: u64 = 20;
 
 fn has_tried_all(trial: &Trial, first_seed: u64, rounds: u64, tally: &Tally) -> bool {
     let never = tally.never(trial.counted);

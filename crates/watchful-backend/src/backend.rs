@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use crate::defragment::remove_leftover;
-use crate::environment::{DATA_FILE, Environment, SETTLING};
+use crate::environment::{DATA_FILE, Environment};
 use crate::error::BackendError;
 use crate::file::{check_file, verify_file};
 use crate::folder::{Folder, make_data_file};
@@ -210,10 +210,7 @@ impl Backend {
         let _turn = self.shared.turn.lock();
         self.shared.refuse_if_poisoned()?;
         let environment = self.shared.seats.lock().writable()?;
-        environment.force_first_pages().map_err(|source| {
-            self.shared.poison();
-            BackendError::Io { what: SETTLING, source }
-        })
+        environment.force_first_pages().inspect_err(|_| self.shared.poison())
     }
 
     /// Forces every commit so far to the disk, for the durabilities that do not.

@@ -22,9 +22,6 @@ pub(crate) type RawTable = Database<'static, Bytes, Bytes>;
 /// The name LMDB gives the data file inside a folder.
 pub(crate) const DATA_FILE: &str = "data.mdb";
 
-/// What fails when the first pages cannot be forced to the disk.
-pub(crate) const SETTLING: &str = "forcing the data file to the disk";
-
 /// An open environment with all its tables.
 pub(crate) struct Environment {
     pub(crate) env: Env<WithoutTls>,
@@ -53,20 +50,15 @@ impl Environment {
                 ahead.map_err(|source| BackendError::Io { what: "opening the data file once more", source });
             this.ahead = Some(opened?);
         }
-        let mut is_settled = false;
-        for name in names {
-            let found = this.open_table(name).map_err(|error| this.error("opening a table", error))?;
-            let table = match found {
-                Some(table) => table,
-                None => {
-                    // It is the first write after what may have been an unclean end: see `Backend::settle`.
-                    if !std::mem::replace(&mut is_settled, true) {
-                        let settled = this.force_first_pages();
-                        settled.map_err(|source| BackendError::Io { what: SETTLING, source })?;
-                    }
-                    this.create_table(name).map_err(|error| this.error("making a table", error))?
-                }
-            };
+        let found = names.iter().map(|name| this.open_table(name)).collect::<Result<Vec<_>, _>>();
+        let found = found.map_err(|error| this.error("opening a table", error))?;
+        if found.iter().any(Option::is_none) {
+            // To make one is the first write after what may have been an unclean end: see `Backend::settle`.
+            this.force_first_pages()?;
+        }
+        for (name, found) in names.iter().zip(found) {
+            let make = || this.create_table(name).map_err(|error| this.error("making a table", error));
+            let table = found.map_or_else(make, Ok)?;
             this.tables.push(table);
         }
         this.relax(settings.durability).map_err(|error| this.error("setting the durability", error))?;
@@ -188,13 +180,16 @@ impl Environment {
     /// Writes the two pages that begin the file as they are once more, and forces them to the disk with everything else.
     ///
     /// The caller has the turn to write.
-    pub(crate) fn force_first_pages(&self) -> io::Result<()> {
+    pub(crate) fn force_first_pages(&self) -> Result<(), BackendError> {
         let page_bytes = self.env.unnamed_database_stat().page_size as usize;
-        let file = File::options().read(true).write(true).open(&self.data_file)?;
-        let mut pages = vec![0; 2 * page_bytes];
-        file.read_exact_at(&mut pages, 0)?;
-        file.write_all_at(&pages, 0)?;
-        file.sync_data()
+        let force = || {
+            let file = File::options().read(true).write(true).open(&self.data_file)?;
+            let mut pages = vec![0; 2 * page_bytes];
+            file.read_exact_at(&mut pages, 0)?;
+            file.write_all_at(&pages, 0)?;
+            file.sync_data()
+        };
+        force().map_err(|source| BackendError::NotForced { path: self.data_file.clone(), source })
     }
 
     /// Whether the disk still takes what it is given. LMDB does not tell whether a write or a sync has failed, and after a

@@ -41,6 +41,14 @@ pub enum BackendError {
         /// What the system said.
         source: io::Error,
     },
+    /// What a process before this one had committed could not be forced to the disk.
+    #[error("{} could not be forced to the disk: see what is wrong with the disk, then open the store again", path.display())]
+    NotForced {
+        /// The data file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The data file is not one of ours, or not one this program can read.
     #[error("{} is not a store that this program can open: {reason}", path.display())]
     NotAStore {

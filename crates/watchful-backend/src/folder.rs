@@ -129,9 +129,9 @@ impl Drop for Folder {
 ///
 /// # Errors
 ///
-/// What the system said of the folder or of the one that holds its name, but for that this one may not be opened by this user,
-/// and then nobody has made the folder just before. Those further up may be on file systems where this cannot be asked for, and
-/// then they are nobody's new folders either.
+/// What the system said of the folder or of the one that holds its name. Where this user may not open that one, its names cannot
+/// be forced: a folder that was made in it just before may be gone after a power failure. Those further up may be on file systems
+/// where this cannot be asked for, and then they are nobody's new folders.
 pub fn force_names(folder: &Path) -> io::Result<()> {
     let folder = folder.canonicalize()?;
     let sync = |folder: &Path| {

@@ -335,6 +335,8 @@ fn write(life: &Life<'_>, ops: &[Op], manner: u64) -> Came {
     }
 }
 
-fn is_planted(panic: &(dyn Any + Send)) -> bool {
+/// Whether a failpoint was told to panic so.
+#[must_use]
+pub fn is_planted(panic: &(dyn Any + Send)) -> bool {
     panic.downcast_ref::<String>().is_some_and(|text| text.starts_with("failpoint "))
 }

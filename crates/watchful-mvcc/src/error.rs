@@ -267,6 +267,10 @@ impl From<TooLarge> for MvccError {
 }
 
 impl CommitFailure {
+    pub(crate) fn is_unknown(&self) -> bool {
+        matches!(self, Self::OutcomeUnknown(_))
+    }
+
     pub(crate) fn of(error: CommitError, used_bytes: u64, quota_bytes: u64) -> Self {
         match error {
             CommitError::NoSpace { .. } => Self::NoSpace { used_bytes, quota_bytes },

@@ -92,9 +92,7 @@ impl Tables {
         let (log, meta) = (table(TABLE_LOG)?, table(TABLE_META)?);
         Ok(Self { log, meta, lease: table(TABLE_LEASE)?, note: table(TABLE_NOTE)? })
     }
-}
 
-impl Tables {
     pub(crate) fn are_empty(self, txn: &ReadTxn) -> Result<bool, MvccError> {
         for table in [self.log, self.meta, self.lease, self.note] {
             if !txn.is_empty(table)? {

@@ -172,8 +172,8 @@ impl<'m> Group<'m> {
         );
         if is_dirty && let Err(error) = write.commit() {
             let failure = CommitFailure::of(error, used_bytes, quota_bytes);
-            if matches!(failure, CommitFailure::OutcomeUnknown(_)) {
-                open::doubt(inner);
+            if failure.is_unknown() {
+                open::doubt(&inner.dir, None, inner.settings.durability);
             }
             return Err(failure);
         }

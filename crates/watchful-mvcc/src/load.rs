@@ -185,8 +185,8 @@ impl Loader<'_> {
         let Self { inner, write, mut writer, scan, mut leases, .. } = self;
         if let Err(error) = write.commit() {
             let failure = CommitFailure::of(error, used_bytes, quota_bytes);
-            if matches!(failure, CommitFailure::OutcomeUnknown(_)) {
-                doubt(inner);
+            if failure.is_unknown() {
+                doubt(&inner.dir, None, inner.settings.durability);
             }
             return Err(failure.into());
         }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::{Durability, MvccError};
 
 const FILE: &str = "MARK";
+const NEW_FILE: &str = "MARK.new";
 const FIRST_LINE: &str = "watchful mark 1";
 const ANY_FIRST_LINE: &str = "watchful mark ";
 
@@ -98,14 +99,16 @@ pub(crate) fn write(dir: &Path, mark: &Mark) -> Result<(), MvccError> {
     replace(dir, mark.to_text().as_bytes()).map_err(|error| unusable(dir.join(FILE), &error))
 }
 
-/// Removes the mark, where there is one.
-pub(crate) fn remove(dir: &Path) -> io::Result<()> {
-    fs::remove_file(dir.join(FILE))
+/// Removes the mark, or what there is of it. Where it cannot be removed, something else has failed that is to be told.
+pub(crate) fn remove(dir: &Path) {
+    for name in [FILE, NEW_FILE] {
+        let _ = fs::remove_file(dir.join(name));
+    }
 }
 
 /// Through a second file, so that a power failure leaves the old text or the new.
 fn replace(dir: &Path, text: &[u8]) -> io::Result<()> {
-    let new = dir.join(format!("{FILE}.new"));
+    let new = dir.join(NEW_FILE);
     let mut file = File::create(&new)?;
     file.write_all(text)?;
     file.sync_all()?;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
-use watchful_backend::{Backend, BackendError, ReadTxn};
+use watchful_backend::{Backend, BackendError, ReadTxn, WriteTxn};
 use watchful_revision::{RecordRef, Revision};
 
 use crate::compaction::CompactionState;
@@ -28,27 +28,32 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
     // An unreadable mark is told below, when the folder is known to be a store's.
     let must_check =
         |_: &Path| mark::read(dir).map_or(true, |left| left.is_some_and(|left| left.may_be_damaged(&now)));
-    let backend = Backend::open_checking(dir, &settings.backend(), &TABLES, must_check)?;
+    let opened = Backend::open_checking(dir, &settings.backend(), &TABLES, must_check);
+    let backend = opened.inspect_err(|error| {
+        if matches!(error, BackendError::NotForced { .. })
+            && let Ok(left) = mark::read(dir)
+        {
+            doubt(dir, left.as_ref(), now.durability);
+        }
+    })?;
     let tables = Tables::of(&backend)?;
     let (found, left) = (look(dir, &backend, tables)?, mark::read(dir)?);
+    if found == Found::WithoutSums {
+        // What is damaged stays as it is, so that the program that wrote it can still be asked.
+        let txn = backend.read()?;
+        scan_log(&txn, tables, format::compact_revision_without_sum(&txn, tables)?)?;
+    }
     let was_open = left.as_ref().is_some_and(|left| left.is_open);
-    let in_doubt = |error| in_doubt(dir, left.as_ref(), &now, error);
+    let doubt = || doubt(dir, left.as_ref(), now.durability);
     if found == Found::New || was_open {
-        backend.settle().map_err(|error| in_doubt(error.into()))?;
+        backend.settle().inspect_err(|_| doubt())?;
     }
     let epoch_raised = left.as_ref().is_some_and(|left| left.may_have_lost(&now));
     let before = mark_before_writing(found, was_open, epoch_raised, &now);
     if let Some(mark) = &before {
         mark::write(dir, mark)?;
     }
-    if found != Found::Store {
-        if found == Found::WithoutSums {
-            // What is damaged stays as it is, so that the program that wrote it can still be asked.
-            let txn = backend.read()?;
-            scan_log(&txn, tables, format::compact_revision_without_sum(&txn, tables)?)?;
-        }
-        make(&backend, tables, found).map_err(in_doubt)?;
-    }
+    make(&backend, tables, found, doubt)?;
 
     let txn = backend.read()?;
     let mut meta = format::read_meta(&txn, tables)?;
@@ -59,7 +64,7 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
     failpoint!("mvcc::open::scanned");
     meta.epoch = meta.epoch.saturating_add(u64::from(epoch_raised));
     if was_open {
-        write_epoch(&backend, tables, meta.epoch).map_err(in_doubt)?;
+        write_epoch(&backend, tables, meta.epoch, doubt)?;
     }
     if before.as_ref() != Some(&now) {
         mark::write(dir, &now)?;
@@ -92,25 +97,15 @@ fn mark_before_writing(found: Found, was_open: bool, epoch_raised: bool, now: &M
 }
 
 /// After a failure that leaves open what is on the disk, whoever opens the store next must not trust that the machine has
-/// been up all the while. With [`Durability::Synced`] nothing that was acknowledged is in doubt.
-pub(crate) fn doubt(inner: &Inner) {
-    if inner.settings.durability != Durability::Synced {
-        let mark = Mark { boot_id: String::new(), ..inner.settings.mark(true) };
-        // On a disk that fails, this may fail as well; the failure that led here is the one to tell.
-        let _ = mark::write(&inner.dir, &mark);
-    }
-}
-
-/// The same of a failure while the store is opened: what whoever had it open before left with the system may be lost too, so
-/// the less durable of the two counts.
-fn in_doubt(dir: &Path, left: Option<&Mark>, now: &Mark, error: MvccError) -> MvccError {
-    let left = left.filter(|left| left.is_open).map(|left| left.durability);
-    let durabilities = [left, Some(now.durability)];
+/// been up all the while. What whoever had it open before left with the system may be lost too, so of that mark's durability
+/// and the one of `now` the less durable counts. With [`Durability::Synced`] nothing that was acknowledged is in doubt.
+pub(crate) fn doubt(dir: &Path, left: Option<&Mark>, now: Durability) {
+    let durabilities = [left.filter(|left| left.is_open).map(|left| left.durability), Some(now)];
     let less_durable = [Durability::Unsynced, Durability::Relaxed];
     if let Some(durability) = less_durable.into_iter().find(|less| durabilities.contains(&Some(*less))) {
+        // On a disk that fails, this may fail as well; the failure that led here is the one to tell.
         let _ = mark::write(dir, &Mark { is_open: true, durability, boot_id: String::new() });
     }
-    error
 }
 
 /// Forces everything that was committed to the disk.
@@ -119,7 +114,7 @@ pub(crate) fn sync(inner: &Inner) -> Result<(), MvccError> {
     if let Err(error) = &synced
         && !matches!(error, BackendError::Poisoned)
     {
-        doubt(inner);
+        doubt(&inner.dir, None, inner.settings.durability);
     }
     Ok(synced?)
 }
@@ -164,27 +159,33 @@ fn look(dir: &Path, backend: &Backend, tables: Tables) -> Result<Found, MvccErro
 
 /// Writes what a new store keeps about itself, or makes a store of the format before this one of this. That is on the disk
 /// whatever the durability, so a store that was opened keeps its id.
-fn make(backend: &Backend, tables: Tables, found: Found) -> Result<(), MvccError> {
+fn make(backend: &Backend, tables: Tables, found: Found, doubt: impl Fn()) -> Result<(), MvccError> {
     let mut write = backend.write()?;
     match found {
         Found::New => format::write_new(&mut write, tables, random_id())?,
         Found::WithoutSums => format::add_sums(&mut write, tables)?,
         Found::Store => return Ok(()),
     }
-    commit(write)?;
-    Ok(backend.sync()?)
+    commit_synced(backend, write, doubt)
 }
 
 /// After an unclean end, everything that was committed is on the disk before anything is built on it.
-fn write_epoch(backend: &Backend, tables: Tables, epoch: u64) -> Result<(), MvccError> {
+fn write_epoch(backend: &Backend, tables: Tables, epoch: u64, doubt: impl Fn()) -> Result<(), MvccError> {
     let mut write = backend.write()?;
     format::write_number(&mut write, tables, META_EPOCH, epoch)?;
-    commit(write)?;
-    Ok(backend.sync()?)
+    commit_synced(backend, write, doubt)
 }
 
-fn commit(write: watchful_backend::WriteTxn<'_>) -> Result<(), MvccError> {
-    write.commit().map_err(|error| CommitFailure::of(error, 0, 0).into())
+/// On the disk, whatever the durability.
+fn commit_synced(backend: &Backend, write: WriteTxn<'_>, doubt: impl Fn()) -> Result<(), MvccError> {
+    if let Err(error) = write.commit() {
+        let failure = CommitFailure::of(error, 0, 0);
+        if failure.is_unknown() {
+            doubt();
+        }
+        return Err(failure.into());
+    }
+    Ok(backend.sync().inspect_err(|_| doubt())?)
 }
 
 fn read_leases(txn: &ReadTxn, tables: Tables) -> Result<Leases, MvccError> {
@@ -301,8 +302,7 @@ mod tests {
         for (left, durability, expected) in cases {
             let dir = tempfile::tempdir().unwrap();
             let now = mark(durability, true);
-            let told = in_doubt(dir.path(), left.as_ref(), &now, MvccError::OutcomeUnknown);
-            assert!(matches!(told, MvccError::OutcomeUnknown));
+            doubt(dir.path(), left.as_ref(), durability);
             let found = mark::read(dir.path()).unwrap();
             assert_eq!(found.as_ref().map(|found| found.durability), expected, "{left:?}, then {now:?}");
             assert!(found.is_none_or(|found| found.may_have_lost(&now)));

@@ -31,12 +31,11 @@ pub fn restore_backup(backup: &Path, dir: &Path) -> Result<(), MvccError> {
         return Err(MvccError::DamagedStore { what: format!("{}: {problem}", backup.display()) });
     }
     make_empty(dir)?;
-    mark::write(dir, &Mark { is_open: true, durability: Durability::Unsynced, boot_id: String::new() })?;
-    copy_whole(backup, dir).map_err(|error| {
-        // So that it can be tried again; what it failed with is the error to tell.
-        let _ = mark::remove(dir);
-        unusable(dir, &error)
-    })
+    let mark = Mark { is_open: true, durability: Durability::Unsynced, boot_id: String::new() };
+    let made =
+        mark::write(dir, &mark).and_then(|()| copy_whole(backup, dir).map_err(|error| unusable(dir, &error)));
+    // So that it can be tried again.
+    made.inspect_err(|_| mark::remove(dir))
 }
 
 /// Where a store is loaded until it is whole.

@@ -196,18 +196,9 @@ impl Plan {
         let unplaced = self.unplaced(&holes);
         self.remark_on_counts(&holes);
 
-        // What is lost at the end is left off, and what is before it is as it was then.
-        let mut lost: Vec<LostRevisions> = Vec::new();
-        while let Some(hole) = holes.last().copied()
-            && hole.last.is_none_or(|last| last >= current)
-            && hole.first > compact_before.unwrap_or(0).max(1)
-        {
-            current = hole.first - 1;
-            let last = lost.first().map_or(hole.last, |lost| lost.last);
-            lost = vec![LostRevisions { first: hole.first, last }];
-            holes.pop();
-        }
-        let is_end_lost = !lost.is_empty();
+        let end = leave_off_the_end(&mut holes, &mut current, compact_before.unwrap_or(0).max(1));
+        let is_end_lost = end.is_some();
+        let mut lost: Vec<LostRevisions> = end.into_iter().collect();
         self.finds.rows.retain(|row| row.revision.main <= current);
 
         let links = self.links(compact_before.unwrap_or(u64::MAX));
@@ -366,6 +357,20 @@ impl Plan {
     }
 }
 
+/// What is lost at the end is left off, and what is before it is as it was then: takes the holes there, of which the last need
+/// not be the one that begins last, and moves `current` before all of them. Nothing at `oldest` or before it is left off.
+fn leave_off_the_end(holes: &mut Vec<Hole>, current: &mut u64, oldest: u64) -> Option<LostRevisions> {
+    let mut end = None;
+    while let Some(hole) =
+        holes.pop_if(|hole| hole.last.is_none_or(|last| last >= *current) && hole.first > oldest)
+    {
+        *current = (*current).min(hole.first - 1);
+        let last = end.map_or(hole.last, |end: LostRevisions| end.last);
+        end = Some(LostRevisions { first: *current + 1, last });
+    }
+    end
+}
+
 fn read(
     file: &SalvageFile,
     place: Place,
@@ -438,5 +443,21 @@ mod tests {
         assert_eq!(bounded(all.clone(), 2), (vec![all[0], all[2]], 1));
         assert_eq!(bounded(all.clone(), 1), (vec![all[2]], 2));
         assert_eq!(bounded(Vec::new(), 1), (Vec::new(), 0));
+    }
+
+    /// Rows that lie where they do not belong make a hole that begins before those in front of it. Where such a one was the last,
+    /// what the one in front of it did not span was called whole.
+    #[test]
+    fn the_end_that_is_left_off_begins_with_the_first_of_its_holes() {
+        let hole = |first, last| Hole { first, last, count: None };
+        let end = |mut holes: Vec<Hole>, oldest| {
+            let mut current = 100;
+            let end = leave_off_the_end(&mut holes, &mut current, oldest);
+            (current, end.map(|end| (end.first, end.last)), holes.len())
+        };
+        assert_eq!(end(vec![hole(80, Some(80)), hole(50, None)], 1), (49, Some((50, None)), 0));
+        assert_eq!(end(vec![hole(20, Some(20)), hole(100, Some(100))], 1), (99, Some((100, Some(100))), 1));
+        assert_eq!(end(vec![hole(20, Some(20))], 1), (100, None, 1));
+        assert_eq!(end(vec![hole(50, None)], 50), (100, None, 1), "what was compacted is not left off");
     }
 }

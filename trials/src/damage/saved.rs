@@ -137,9 +137,12 @@ fn check_facts(scene: &Scene, copy: &Copy, report: &SalvageReport, facts: &Facts
             return Err(format!("the note {name:?} never was {value:?}"));
         }
     }
+    // Of notes that are told one by one, the others are there.
+    let is_told =
+        |name: &[u8]| says("notes are lost") || says(&format!("the note `{}` is lost", name.escape_ascii()));
     let has_all = |known: &&Facts| {
-        (says("leases are lost") || known.leases == facts.leases)
-            && (says("notes are lost") || says("the note `") || known.notes == facts.notes)
+        let mut missing = known.notes.iter().filter(|(name, value)| facts.notes.get(*name) != Some(*value));
+        (says("leases are lost") || known.leases == facts.leases) && missing.all(|(name, _)| is_told(name))
     };
     if !known.iter().any(has_all) && !copy.may_be_older(scene) {
         return Err(format!("leases or notes are gone without a word: {facts:?}, and were {newest:?}"));

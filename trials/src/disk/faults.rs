@@ -8,7 +8,10 @@
 
 mod power_failures;
 
+use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use watchful::{
     Durability, Error, KeyRange, LeaseId, RangeOptions, Settings, Store, TxnRequest, Watch, WatchOptions,
@@ -70,7 +73,7 @@ struct Case<'t> {
     fault: Fault,
     /// So many failed calls have had their consequences.
     over: usize,
-    /// Whether a compaction was ever asked for, whose slices nobody waits for.
+    /// Whether a compaction was asked for and may go on, by slices that nobody waits for.
     may_compact: bool,
     store: Option<Store>,
     /// And the first revision that it is still owed.
@@ -311,6 +314,7 @@ impl<'t> Case<'t> {
     /// A call of the store has come to its end. Unless a slice of compaction, which nobody waits for, may have met them, the
     /// failures so far are no reason for anything that fails later.
     fn is_over(&mut self, has_told: bool) {
+        self.may_compact &= !self.store.as_ref().is_some_and(is_compacted);
         if has_told || !self.may_compact {
             self.over = self.tape.hits();
         }
@@ -513,6 +517,12 @@ impl<'t> Case<'t> {
         let Some((watch, first)) = self.watch.take().filter(|_| !self.is_lost) else { return Ok(()) };
         judge::check_watch(watch, first, self.model())
     }
+}
+
+/// Whether everything that was compacted is forgotten by now, so that there are no slices any more.
+fn is_compacted(store: &Store) -> bool {
+    let mut compacted = pin!(store.compacted());
+    matches!(compacted.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(())))
 }
 
 fn is_unknown(error: &Error) -> bool {

@@ -38,9 +38,8 @@ impl Link {
         }
     }
 
-    /// Nobody knows what became of a call that was lost with its connection, and a connection is lost with its server only:
-    /// no kill takes more than one call of each client. Whatever the server itself answers is known, and none of it may be
-    /// an error here.
+    /// Nobody knows what became of a call that was lost with its connection, and a connection is lost with its server only.
+    /// Whatever the server itself answers is known, and none of it may be an error here.
     pub(super) fn check_lost(&self, shared: &Shared, status: &Status) -> Result<(), String> {
         // A status that came over the wire has no cause on this side of it.
         if status.source().is_none() {

@@ -120,7 +120,7 @@ impl Following {
     /// Checks all it saw: a server that is not killed keeps a stream, and each of its events has its place in `history`.
     /// Answers with how often it went on.
     pub(super) fn check(&self, model: &Model, history: &[Event], kills: u64) -> Outcome<u64> {
-        let resumed = self.streams.len() as u64 - 1;
+        let resumed = (self.streams.len() as u64).saturating_sub(1);
         if resumed > kills {
             return Err(format!("{resumed} streams of {:?} broke for {kills} kills", self.spec).into());
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::layout::TreeCounts;
 use super::pages::{NoMeta, PageFile};
-use super::walk::{DamagedValue, Seen, Walk};
+use super::walk::{DamagedValue, Piece, Walk};
 
 /// What a check keeps at most. A file that is torn in the middle may have one on every page, and nobody reads them all.
 const PROBLEMS_MAX: usize = 1000;
@@ -145,8 +145,8 @@ pub fn check_file_with(
     let io_error = |source| CheckError::Io { path: path.to_owned(), source };
     let (file, metas) = PageFile::open(path).map_err(|error| error.into_check_error(path))?;
     let meta = metas.newest;
-    let mut visitor = |seen: Seen<'_>| {
-        if let Seen::Entry { table, key, value, .. } = seen {
+    let mut visitor = |seen: Piece<'_>| {
+        if let Piece::Entry { table, key, value, .. } = seen {
             visit(table, key, value);
         }
     };

@@ -19,6 +19,6 @@ mod verify;
 mod salvage;
 
 pub use check::{CheckError, CheckReport, Problem, TableReport, check_file, check_file_with};
-pub use salvage::{Piece, SalvageFile, Walked};
+pub use salvage::{SalvageFile, Walked};
 pub(crate) use verify::verify_file;
-pub use walk::{DamagedValue, Place};
+pub use walk::{DamagedValue, Piece, Place};

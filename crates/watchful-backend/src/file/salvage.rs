@@ -13,7 +13,7 @@ use super::layout::{
     Content, Meta, Node, Page, TreeCounts, overflow_pages, overflow_pages_min, overflow_value,
 };
 use super::pages::PageFile;
-use super::walk::{DamagedValue, Place, Seen, Walk};
+use super::walk::{DamagedValue, Piece, Place, Walk};
 
 /// A data file that is read for what is left in it. It is never mapped and never written to.
 pub struct SalvageFile {
@@ -21,41 +21,6 @@ pub struct SalvageFile {
     file: PageFile,
     commits: Vec<Meta>,
     misfit: Option<Problem>,
-}
-
-/// What a walk through a damaged file comes to.
-#[derive(Clone, Copy, Debug)]
-pub enum Piece<'a> {
-    /// An entry of a table. Those of a table come in order, unless they are damaged.
-    Entry {
-        /// The table's name.
-        table: &'a str,
-        /// The entry's key.
-        key: &'a [u8],
-        /// Its value, or that it cannot be read.
-        value: Result<&'a [u8], DamagedValue>,
-        /// Where it is.
-        place: Place,
-        /// Whether its key is one of those that the branches above its leaf lead there. Where it is not, its leaf may be one of
-        /// another time, or a branch or the key is damaged.
-        is_inside: bool,
-    },
-    /// Something of a table may be missing between the entries before and the next ones.
-    Lost {
-        /// The table; none when it cannot be known, because the list of tables is damaged.
-        table: Option<&'a str>,
-        /// Whether it may still come, loose.
-        may_be_loose: bool,
-    },
-    /// An entry of a leaf that is in use, and that nothing readable leads to. They come last.
-    Loose {
-        /// The entry's key.
-        key: &'a [u8],
-        /// Its value.
-        value: Result<&'a [u8], DamagedValue>,
-        /// Where it is.
-        place: Place,
-    },
 }
 
 /// What a walk found out.
@@ -110,20 +75,12 @@ impl SalvageFile {
     pub fn walk(&self, commit: usize, mut visit: impl FnMut(Piece<'_>)) -> Result<Walked, CheckError> {
         let io_error = |source| CheckError::Io { path: self.path.clone(), source };
         let meta = &self.commits[commit];
-        let mut visitor = |seen: Seen<'_>| {
-            visit(match seen {
-                Seen::Entry { table, key, value, place, is_inside } => {
-                    Piece::Entry { table, key, value, place, is_inside }
-                }
-                Seen::Lost { table, is_branch } => Piece::Lost { table, may_be_loose: is_branch },
-            });
-        };
-        let mut walk = Walk::new(&self.file, meta, &mut visitor);
+        let mut walk = Walk::new(&self.file, meta, &mut visit);
         walk.all(meta).map_err(io_error)?;
         let (entries, problems) = (std::mem::take(&mut walk.said), walk.problems.len());
         let Walk { marks, is_free_list_whole, is_torn, .. } = walk;
         let is_complete = is_free_list_whole && self.file.len() > meta.last_page && {
-            let mut nobody = |_: Seen<'_>| {};
+            let mut nobody = |_: Piece<'_>| {};
             let mut walk = Walk::new(&self.file, meta, &mut nobody);
             walk.marks = marks;
             self.loose(&mut walk, meta, &mut visit).map_err(io_error)?

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::layout::Meta;
 use super::pages::{NoMeta, PageFile};
-use super::walk::{Seen, Walk};
+use super::walk::{Piece, Walk};
 use crate::error::BackendError;
 
 /// A store has a handful of tables; a file whose list has more entries than this is somebody else's.
@@ -44,7 +44,7 @@ fn verify_tables(path: &Path, file: &PageFile, meta: &Meta, tables: &[&str]) -> 
     if meta.main.counts.entries > TABLES_MAX {
         return Err(foreign("it holds another program's entries"));
     }
-    let mut visitor = |_: Seen<'_>| {};
+    let mut visitor = |_: Piece<'_>| {};
     let mut walk = Walk::new(file, meta, &mut visitor);
     let found = walk.main(meta).map_err(reading)?;
     let is_ours = found.is_empty() || found.iter().any(|(name, _)| tables.contains(&name.as_str()));
@@ -52,7 +52,7 @@ fn verify_tables(path: &Path, file: &PageFile, meta: &Meta, tables: &[&str]) -> 
 }
 
 fn verify_pages(path: &Path, file: &PageFile, meta: &Meta, leaves_max: u64) -> Result<(), BackendError> {
-    let mut visitor = |_: Seen<'_>| {};
+    let mut visitor = |_: Piece<'_>| {};
     let mut walk = Walk::new(file, meta, &mut visitor);
     walk.leaves_max = leaves_max;
     walk.all(meta).map_err(reading)?;
@@ -116,7 +116,7 @@ mod tests {
         let (file, metas) = PageFile::open(&Backend::data_file(dir.path())).unwrap_or_else(|_| panic!());
         let found = |leaves_max| {
             let mut entries = 0;
-            let mut visitor = |_: Seen<'_>| entries += 1;
+            let mut visitor = |_: Piece<'_>| entries += 1;
             let mut walk = Walk::new(&file, &metas.newest, &mut visitor);
             walk.leaves_max = leaves_max;
             walk.all(&metas.newest).unwrap();

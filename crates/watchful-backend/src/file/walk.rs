@@ -45,22 +45,42 @@ impl Place {
 }
 
 /// What a walk comes to.
-pub(super) enum Seen<'a> {
-    /// An entry of a table, whether its value can be read, and whether its key is one of those that the branches above its
-    /// leaf lead there. On a leaf of another time it need not be.
+#[derive(Clone, Copy, Debug)]
+pub enum Piece<'a> {
+    /// An entry of a table. Those of a table come in order, unless they are damaged.
     Entry {
+        /// The table's name.
         table: &'a str,
+        /// The entry's key.
         key: &'a [u8],
+        /// Its value, or that it cannot be read.
         value: Result<&'a [u8], DamagedValue>,
+        /// Where it is.
         place: Place,
+        /// Whether its key is one of those that the branches above its leaf lead there. Where it is not, its leaf may be one of
+        /// another time, or a branch or the key is damaged.
         is_inside: bool,
     },
-    /// Entries may be missing here: a leaf, an entry, or what a branch leads to. No table: it is the list of tables.
-    Lost { table: Option<&'a str>, is_branch: bool },
+    /// Something of a table may be missing between the entries before and the next ones.
+    Lost {
+        /// The table; none when it cannot be known, because the list of tables is damaged.
+        table: Option<&'a str>,
+        /// Whether it may still come, loose.
+        may_be_loose: bool,
+    },
+    /// An entry of a leaf that is in use, and that nothing readable leads to. They come last.
+    Loose {
+        /// The entry's key.
+        key: &'a [u8],
+        /// Its value.
+        value: Result<&'a [u8], DamagedValue>,
+        /// Where it is.
+        place: Place,
+    },
 }
 
 /// Is shown all of it, each table in the order of its pages.
-pub(super) type Visitor<'v> = dyn FnMut(Seen<'_>) + 'v;
+pub(super) type Visitor<'v> = dyn FnMut(Piece<'_>) + 'v;
 
 pub(super) struct Walk<'f, 'v> {
     file: &'f PageFile,
@@ -90,7 +110,6 @@ struct Descent<'n> {
     previous_key: Vec<u8>,
     /// Whether it is said to have more leaf and overflow pages than have to be looked at.
     may_skip_leaves: bool,
-    skips_leaves: bool,
 }
 
 /// An entry on the way.
@@ -166,7 +185,6 @@ impl<'f, 'v> Walk<'f, 'v> {
             // A list of free pages that is wrong hands out pages in use.
             may_skip_leaves: !matches!(kind, Kind::Free)
                 && tree.counts.leaf_pages.saturating_add(tree.counts.overflow_pages) > self.leaves_max,
-            skips_leaves: false,
         };
         if let Err(misfit) = tree.check(self.last_page) {
             self.problems.add(0, misfit);
@@ -187,7 +205,7 @@ impl<'f, 'v> Walk<'f, 'v> {
         }
         self.page(&mut descent, root, 1, (None, None))?;
         let (mut said, mut found) = (tree.counts, descent.counts);
-        if descent.skips_leaves {
+        if self.skips_leaves(&descent) {
             self.has_skipped = true;
             for counts in [&mut said, &mut found] {
                 (counts.overflow_pages, counts.entries) = (0, 0);
@@ -206,10 +224,7 @@ impl<'f, 'v> Walk<'f, 'v> {
             self.lose(on, is_branch);
             return Ok(());
         }
-        // That there are so many is what its list says; only what was met tells that it is so.
-        let met = on.counts.leaf_pages + on.counts.overflow_pages;
-        on.skips_leaves |= on.may_skip_leaves && met > self.leaves_max;
-        if on.skips_leaves && !is_branch {
+        if !is_branch && self.skips_leaves(on) {
             on.counts.leaf_pages += 1;
             return Ok(());
         }
@@ -344,11 +359,17 @@ impl<'f, 'v> Walk<'f, 'v> {
         Ok(Some(bytes))
     }
 
+    /// Whether enough leaves were looked at. That there are so many is what the tree's list says; only what was met tells that it
+    /// is so.
+    fn skips_leaves(&self, on: &Descent<'_>) -> bool {
+        on.may_skip_leaves && on.counts.leaf_pages + on.counts.overflow_pages > self.leaves_max
+    }
+
     fn value(&mut self, on: &Descent<'_>, found: Found<'_>, value: Result<&[u8], DamagedValue>) {
         let Found { place, key, is_inside } = found;
         match (on.kind, value) {
             (Kind::Named(table), value) => {
-                (self.visitor)(Seen::Entry { table, key, value, place, is_inside });
+                (self.visitor)(Piece::Entry { table, key, value, place, is_inside });
             }
             (Kind::Free, Ok(list)) => self.free_list(place.page, key, list),
             (Kind::Free, Err(DamagedValue)) => {}
@@ -364,8 +385,8 @@ impl<'f, 'v> Walk<'f, 'v> {
         match on.kind {
             Kind::Free => {}
             // What a list of tables leads to is whole tables.
-            Kind::Main => (self.visitor)(Seen::Lost { table: None, is_branch: true }),
-            Kind::Named(name) => (self.visitor)(Seen::Lost { table: Some(name), is_branch }),
+            Kind::Main => (self.visitor)(Piece::Lost { table: None, may_be_loose: true }),
+            Kind::Named(name) => (self.visitor)(Piece::Lost { table: Some(name), may_be_loose: is_branch }),
         }
     }
 
@@ -376,7 +397,7 @@ impl<'f, 'v> Walk<'f, 'v> {
                 let name = name.escape_ascii();
                 self.problems
                     .add(page, format!("the table {name} is not of the kind that this program makes"));
-                (self.visitor)(Seen::Lost { table: None, is_branch: true });
+                (self.visitor)(Piece::Lost { table: None, may_be_loose: true });
             }
         }
     }

@@ -155,9 +155,7 @@ impl Finds {
                 }
             }
             Piece::Entry { table, key, value, place, is_inside } => {
-                if self.fact(table, key, value.ok(), place) && !is_inside {
-                    self.leave_page(table, place.page());
-                }
+                self.fact(table, key, value.ok(), place, is_inside);
             }
             Piece::Lost { table: Some(TABLE_LOG), may_be_loose: true } => self.gap().may_be_loose = true,
             Piece::Lost { table: Some(TABLE_LOG), may_be_loose: false } => self.gap().is_wide = true,
@@ -220,24 +218,25 @@ impl Finds {
         }
     }
 
-    /// A row of another table. Tells whether it is one.
-    fn fact(&mut self, table: &str, key: &[u8], value: Option<&[u8]>, place: Place) -> bool {
+    /// A row of another table. A whole one that is not inside leaves its page before it takes the place of another.
+    fn fact(&mut self, table: &str, key: &[u8], value: Option<&[u8]>, place: Place, is_inside: bool) {
+        let lease = value.filter(|_| table == TABLE_LEASE).and_then(|value| parse_any_lease(key, value));
         let is_whole = value.is_some_and(|value| match table {
-            TABLE_LEASE => {
-                let lease = parse_lease(key, value).or_else(|| parse_lease_without_sum(key, value));
-                lease.filter(|(id, _)| *id != 0).map(|(id, ttl)| self.leases.insert(id, ttl)).is_some()
-            }
+            TABLE_LEASE => lease.is_some(),
             TABLE_NOTE => note::decode(key, value).is_ok_and(|value| note::check(key, value).is_ok()),
             TABLE_META => self.meta(key, value),
             _ => true,
         });
-        let Some(found) = self.table(table) else { return false };
+        if is_whole && !is_inside {
+            return self.leave_page(table, place.page());
+        }
+        self.leases.extend(lease);
+        let Some(found) = self.table(table) else { return };
         if is_whole {
             found.rows.insert(key.to_owned(), place);
         } else {
             found.damaged.push(key.to_owned());
         }
-        is_whole
     }
 
     fn meta(&mut self, key: &[u8], row: &[u8]) -> bool {
@@ -308,7 +307,7 @@ impl Finds {
         for Fact { table, key, value, place } in facts {
             match table {
                 TABLE_NOTE => _ = self.note.rows.insert(key, place),
-                _ => _ = self.fact(table, &key, Some(&value), place),
+                _ => self.fact(table, &key, Some(&value), place, true),
             }
         }
         let (rows, mut gaps) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.gaps));
@@ -357,11 +356,8 @@ impl Finds {
                 };
                 holes.extend(damaged.iter().map(hole));
             } else {
-                let lowest = gap.and_then(|gap| gap.lowest);
-                holes.push(wide(
-                    before.map(|before| lowest.map_or(before, |lowest| lowest.min(before))),
-                    after,
-                ));
+                // Those that were dropped here are lower than the row before.
+                holes.push(wide(gap.and_then(|gap| gap.lowest).or(before), after));
             }
         }
         holes
@@ -431,4 +427,9 @@ fn wide(before: Option<Revision>, after: Option<Revision>) -> Hole {
     let last =
         after.map(|after| if after.sub > 0 { after.main } else { after.main.saturating_sub(1) }.max(first));
     Hole { first, last, count: None }
+}
+
+/// A lease, of either format. No lease has the id 0.
+fn parse_any_lease(key: &[u8], value: &[u8]) -> Option<(LeaseId, i64)> {
+    parse_lease(key, value).or_else(|| parse_lease_without_sum(key, value)).filter(|(id, _)| *id != 0)
 }

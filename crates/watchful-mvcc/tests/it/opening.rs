@@ -177,7 +177,9 @@ fn a_damaged_store_of_the_first_format_is_left_as_it_is() {
         let row = watchful_revision::Revision::start_of(2).to_bytes();
         txn.put(backend.table("log").unwrap(), &row, b"not a record").unwrap();
     });
+    let mark = fs::read(store.path().join("MARK")).unwrap();
     assert!(matches!(Mvcc::open(store.path(), &store.settings), Err(MvccError::Damaged { .. })));
+    assert_eq!(fs::read(store.path().join("MARK")).unwrap(), mark);
     let tables = ["log", "meta", "lease", "note"];
     let backend = Backend::open(store.path(), &BackendSettings::default(), &tables).unwrap();
     let format = backend.read().unwrap();
