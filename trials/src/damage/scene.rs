@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -18,12 +19,21 @@ use crate::trials::Outcome;
 pub(super) const PAGE_BYTES: usize = 4096;
 
 /// What a store says beside its revisions, as of a commit.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Facts {
     pub(super) current_revision: u64,
     pub(super) compact_revision: u64,
     pub(super) leases: BTreeMap<LeaseId, i64>,
     pub(super) notes: BTreeMap<Bytes, Bytes>,
+}
+
+/// Of notes their lengths: some are of several pages.
+impl fmt::Debug for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let notes: BTreeMap<_, _> = self.notes.iter().map(|(name, value)| (name, value.len())).collect();
+        let Self { current_revision, compact_revision, leases, .. } = self;
+        write!(f, "revisions {compact_revision} to {current_revision}, leases {leases:?}, notes {notes:?}")
+    }
 }
 
 pub(super) struct Scene {
