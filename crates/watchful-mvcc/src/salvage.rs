@@ -219,15 +219,21 @@ impl Plan {
             true => current,
             false => holes_end.into_iter().chain(links).chain(compact_before).max().unwrap_or(0),
         };
-        // What is lost at the end may have been compacted to, and then the state before it has holes.
+        // What is lost at the end may have been compacted to: then keys are missing in the state before it that were there.
         let is_end_unsure = is_end_lost && compact_before.is_none();
         if is_end_unsure || !is_traced && (unplaced || holes_end.is_some()) {
             let until = if unplaced || is_end_unsure { current } else { holes_end.unwrap_or(0) };
             self.find_doubtful(file, compact, until)?;
         }
         lost.splice(0..0, holes.iter().map(|hole| LostRevisions { first: hole.first, last: hole.last }));
+        if unplaced || is_end_unsure {
+            lost.push(LostRevisions { first: 1, last: Some(current) });
+        }
+        if is_end_unsure {
+            let told = "the end is lost, and nobody can tell whether a compaction went beyond it: what such a one deleted is missing too";
+            self.report.remarks.push(told.to_owned());
+        }
         if unplaced {
-            lost.insert(0, LostRevisions { first: 1, last: Some(current) });
             let told = "the number of changes is not the one that it should be, and nobody can tell of which revisions any are missing";
             self.report.remarks.push(told.to_owned());
         }

@@ -401,6 +401,23 @@ fn half_a_revision_is_not_saved_without_the_compact_revision_either() {
     assert_eq!((report.current_revision, report.doubtful_keys), (3, 2));
 }
 
+/// A compaction deletes what later changes replace. Where those were lost at the end, and the compact revision too, keys were
+/// missing in the state before them that had been there, and no line of the report said so.
+#[test]
+fn a_compaction_that_may_have_gone_beyond_the_end_is_told() {
+    let mut store = Store::new();
+    store.run("put a 1\nput b 1\nput a unmistakable");
+    store.compact(4);
+    damage(&mut store, |bytes| {
+        flip(bytes, b"unmistakable", 3);
+        flip(bytes, b"compact_scheduled", 24);
+    });
+    let (_dir, saved, report) = save(&store);
+    assert_eq!(keys(&saved, 3), ["b=1"]);
+    assert_eq!(report.lost, [LostRevisions { first: 1, last: Some(4) }]);
+    assert!(report.remarks.iter().any(|remark| remark.contains("beyond")), "{report:?}");
+}
+
 /// A row that is missing where no gap is, and where the number of rows says nothing, was known from its key's next change, and
 /// no key was doubtful for it.
 #[test]
