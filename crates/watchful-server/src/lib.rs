@@ -46,6 +46,8 @@ mod transport;
 
 mod until_stopped;
 
+mod health;
+
 mod http;
 
 mod gateway;

@@ -9,9 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::server::Connected;
-use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
-use tonic_health::server::{HealthReporter, HealthService};
 use tower::layer::layer_fn;
 use watchful::{Error, Store};
 use watchful_wire::etcdserverpb::auth_server::AuthServer;
@@ -29,6 +27,7 @@ use crate::auth::{Auth, Authority, OpenError};
 use crate::bounded::Bounded;
 use crate::cluster::Cluster;
 use crate::election::Election;
+use crate::health::Health;
 use crate::http::{FrontLayer, router as http_router};
 use crate::kv::Kv;
 use crate::lease::Lease;
@@ -46,7 +45,6 @@ use crate::watchers::Watchers;
 #[derive(Clone, Debug)]
 pub struct Server {
     shared: Arc<Shared>,
-    health: HealthReporter,
 }
 
 impl Server {
@@ -74,7 +72,7 @@ impl Server {
             encoded: Arc::default(),
             stopping: CancellationToken::new(),
         };
-        Ok(Self { shared: Arc::new(shared), health: HealthReporter::new() })
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// What the services share.
@@ -113,7 +111,7 @@ impl Server {
             .add_service(limited!(LockServer::new(Lock::new(shared()))))
             .add_service(limited!(ElectionServer::new(Election::new(shared()))))
             .add_service(limited!(WatchersServer::new(Watchers::new(shared()))))
-            .add_service(HealthServer::new(HealthService::from_health_reporter(self.health.clone())));
+            .add_service(HealthServer::new(Health::new(shared())));
         newest.map(|service| routes.add_service(service));
         before.map(|service| routes.add_service(service));
         routes.routes()
@@ -140,7 +138,8 @@ impl Server {
             .add_routes(self.routes())
             .serve_with_incoming_shutdown(connections, async {
                 stop.await;
-                self.stop().await;
+                // Streams have to end before their connections can.
+                self.shared.stopping.cancel();
             });
         self.or_cut(served).await
     }
@@ -196,14 +195,6 @@ impl Server {
             .add_routes(routes)
             .serve_with_incoming_shutdown(connections, stopping.cancelled_owned());
         self.or_cut(served).await
-    }
-
-    /// Tells everybody that it is over: streams have to end before their connections can.
-    async fn stop(&self) {
-        self.shared.stopping.cancel();
-        let mut health = self.health.clone();
-        health.set_service_status("", ServingStatus::NotServing).await;
-        health.clear_service_status("").await;
     }
 
     /// Closes the store: what was accepted is done and on the disk afterwards.

@@ -20,13 +20,13 @@ type Parameters = Query<Vec<(String, String)>>;
 /// A check's name, and what it finds wrong.
 type Check = (&'static str, fn(&Shared) -> Result<(), String>);
 
-const LIVE: &[Check] = &[("serializable_read", can_read)];
+const LIVE: &[Check] = &[("serializable_read", Shared::can_read)];
 
 /// With one member both reads are the same, and there are no learners.
 const READY: &[Check] = &[
     ("data_corruption", not_corrupt),
-    ("serializable_read", can_read),
-    ("linearizable_read", can_read),
+    ("serializable_read", Shared::can_read),
+    ("linearizable_read", Shared::can_read),
     ("non_learner", |_| Ok(())),
 ];
 
@@ -70,7 +70,7 @@ fn is_well(shared: &Shared, excluded: &BTreeSet<&str>) -> Result<(), String> {
     if let Some(alarm) = alarm {
         return Err(format!("ALARM {alarm}"));
     }
-    can_read(shared).map_err(|error| format!("RANGE ERROR:{error}"))
+    shared.can_read().map_err(|error| format!("RANGE ERROR:{error}"))
 }
 
 fn checked(shared: &Shared, parameters: &[(String, String)], checks: &[Check]) -> Response {
@@ -104,20 +104,4 @@ fn not_corrupt(shared: &Shared) -> Result<(), String> {
         true => Err("alarm activated: CORRUPT".to_owned()),
         false => Ok(()),
     }
-}
-
-/// The server is not about to stop, a read is answered, and what was written is known.
-fn can_read(shared: &Shared) -> Result<(), String> {
-    if shared.stopping.is_cancelled() {
-        return Err("etcdserver: server stopped".to_owned());
-    }
-    if shared.store.stats().mvcc.is_poisoned {
-        return Err("nobody knows whether the last write is on the disk: start the server again".to_owned());
-    }
-    if shared.store.stats().has_panicked {
-        return Err(
-            "the store met an error of its own, which is in the log: start the server again".to_owned()
-        );
-    }
-    shared.store.get(b"\0").map(drop).map_err(|error| error.to_string())
 }

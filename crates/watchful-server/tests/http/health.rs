@@ -1,6 +1,17 @@
 //! Health, version, and what there is not.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use tonic::Code;
+use tonic::transport::Endpoint;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use watchful::{Clock, KeyRange, WatchOptions};
 use watchful_server::http_router;
 use watchful_wire::etcdserverpb::AlarmType;
 
@@ -72,6 +83,60 @@ async fn a_server_that_stops_is_not_well() {
     assert_eq!(answer.status, 503, "{answer:?}");
     assert!(answer.text.contains("server stopped"), "{answer:?}");
     assert_eq!(served.get("/livez").await.status, 503);
+}
+
+/// A clock that breaks on the thread of the store that tells who watches.
+#[derive(Clone, Debug, Default)]
+struct Breaking(Arc<AtomicBool>);
+
+impl Clock for Breaking {
+    fn now(&self) -> Duration {
+        let is_driver = thread::current().name() == Some("watchful-driver");
+        assert!(!(is_driver && self.0.load(Ordering::SeqCst)), "the clock breaks, as the test wants it");
+        Duration::ZERO
+    }
+
+    fn sleep_until(&self, _deadline: Duration) -> Option<Duration> {
+        None
+    }
+
+    fn on_turn(&self, _wake: Arc<dyn Fn() + Send + Sync>) {}
+}
+
+/// Over gRPC a server said that it was serving though it had met an error of its own, after which nobody could watch it: whoever
+/// asks there, as Kubernetes may, let it be.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_met_an_error_of_its_own_is_not_well() {
+    let clock = Breaking::default();
+    let served = Served::start_with(|settings| settings.store.clock = Arc::new(clock.clone())).await;
+    let channel = Endpoint::from_shared(format!("http://{}", served.address)).unwrap().connect().await;
+    let mut grpc = HealthClient::new(channel.unwrap());
+    let everybody = HealthCheckRequest::default();
+    let mut told = grpc.watch(everybody.clone()).await.unwrap().into_inner();
+    let mut next = async || in_time("health", told.message()).await.unwrap().map(|answer| answer.status());
+    assert_eq!(next().await, Some(ServingStatus::Serving));
+    assert_eq!(grpc.check(everybody.clone()).await.unwrap().into_inner().status(), ServingStatus::Serving);
+
+    let store = &served.shared().store;
+    let mut watch = store.watch(&WatchOptions::new(KeyRange::everything())).unwrap();
+    clock.0.store(true, Ordering::SeqCst);
+    store.put("a", "1").await.unwrap();
+    in_time("the end of the watch", async { while let Some(Ok(_)) = watch.next().await {} }).await;
+    let answer = served.get("/livez").await;
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.text.contains("start the server again"), "{answer:?}");
+    assert_eq!(grpc.check(everybody).await.unwrap().into_inner().status(), ServingStatus::NotServing);
+    assert_eq!(next().await, Some(ServingStatus::NotServing));
+
+    // Of a service that there is not nothing is known, and it is not over for that.
+    let nobody = HealthCheckRequest { service: "nobody".to_owned() };
+    assert_eq!(grpc.check(nobody.clone()).await.unwrap_err().code(), Code::NotFound);
+    let mut told = grpc.watch(nobody).await.unwrap().into_inner();
+    let first = told.message().await.unwrap().map(|answer| answer.status());
+    assert_eq!(first, Some(ServingStatus::ServiceUnknown));
+    served.server.clone().close().unwrap();
+    assert_eq!(in_time("its end", told.message()).await.unwrap(), None);
+    assert_eq!(next().await, None);
 }
 
 #[tokio::test]
