@@ -227,7 +227,7 @@ impl Plan {
         }
         lost.splice(0..0, holes.iter().map(|hole| LostRevisions { first: hole.first, last: hole.last }));
         if unplaced || is_end_unsure {
-            lost.push(LostRevisions { first: 1, last: Some(current) });
+            lost.push(LostRevisions { first: 1, last: (!unplaced).then_some(current) });
         }
         if is_end_unsure {
             let told = "the end is lost, and nobody can tell whether a compaction went beyond it: what such a one deleted is missing too";
@@ -311,6 +311,15 @@ impl Plan {
         if self.finds.is_torn {
             let told = "pages are in use and free at once: some are of an earlier moment, and the newest changes may be missing";
             remarks.push(told.to_owned());
+        }
+        for name in self.finds.unknown_tables.iter().take(TOLD_MAX) {
+            remarks.push(format!(
+                "the table `{}` is none that a store has: what is on it was taken for what it is",
+                name.escape_debug()
+            ));
+        }
+        if self.finds.is_list_cut {
+            remarks.push("the list of tables is damaged, and a table may be missing".to_owned());
         }
         if let Some(format) = self.finds.unknown_format() {
             remarks.push(format!(

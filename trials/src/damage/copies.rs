@@ -6,8 +6,9 @@ use watchful_testkit::SplitMix64;
 use super::scene::{PAGE_BYTES, Scene};
 use crate::disk::platter::SECTOR as SECTOR_BYTES;
 
-/// What a branch says that it is, in the eleventh byte.
+/// What a branch and a leaf say that they are, in the eleventh byte.
 const BRANCH: u8 = 1;
+const LEAF: u8 = 2;
 
 /// Where the first two pages have the number of their commit, and the pages at which the lists of free pages begin and the list
 /// of tables does.
@@ -29,6 +30,7 @@ pub(super) enum Kind {
     Garbage,
     Record,
     Tree,
+    Node,
 }
 
 /// A damaged copy of a scene's file.
@@ -42,7 +44,7 @@ pub(super) struct Copy {
 }
 
 /// How often each kind is tried.
-const KINDS: [Kind; 17] = [
+const KINDS: [Kind; 20] = [
     Kind::Byte,
     Kind::Byte,
     Kind::Bit,
@@ -60,6 +62,9 @@ const KINDS: [Kind; 17] = [
     Kind::Garbage,
     Kind::Record,
     Kind::Tree,
+    Kind::Node,
+    Kind::Node,
+    Kind::Node,
 ];
 
 impl Copy {
@@ -81,6 +86,7 @@ impl Copy {
             Kind::Garbage => copy.append(rng),
             Kind::Record => copy.record(rng, scene),
             Kind::Tree => copy.tree(rng),
+            Kind::Node => copy.node(rng),
         }
         copy
     }
@@ -259,6 +265,50 @@ impl Copy {
         }
     }
 
+    /// One small thing in what a page says of its nodes: how many there are, where one is, its key, or what it leads to. Of the
+    /// whole file these are a few hundredths, and the names of the tables less than a thousandth.
+    fn node(&mut self, rng: &mut SplitMix64) {
+        const LOWER: usize = 12;
+        const PLACES: usize = 16;
+        const HEAD: usize = 8;
+        const KEY_LEN: usize = 6;
+        let number = |bytes: &[u8], at: usize| usize::from(u16_in(bytes.get(at..).unwrap_or_default()));
+        let has_nodes =
+            |page: &[u8]| page[11] == 0 && matches!(page[10], BRANCH | LEAF) && number(page, LOWER) > PLACES;
+        let pages: Vec<usize> = (2..self.bytes.len() / PAGE_BYTES)
+            .filter(|page| has_nodes(&self.bytes[page * PAGE_BYTES..][..PAGE_BYTES]))
+            .collect();
+        let any = if pages.is_empty() { return } else { *rng.pick(&pages) };
+        let list = root(&self.bytes, LIST_ROOT).filter(|list| pages.contains(list));
+        let number_of_page = list.filter(|_| rng.chance(3)).unwrap_or(any);
+        let page = &mut self.bytes[number_of_page * PAGE_BYTES..][..PAGE_BYTES];
+        let nodes = (number(page, LOWER) - PLACES) / 2;
+        let (index, other) = (below(rng, nodes), below(rng, nodes));
+        let place = |node: usize| PLACES + 2 * node;
+        let at = number(page, place(index));
+        let what = match rng.below(4) {
+            0 => {
+                page[LOWER] = page[LOWER].wrapping_sub(2);
+                "the number of its nodes is one less".to_owned()
+            }
+            1 => {
+                page.copy_within(place(other)..place(other) + 2, place(index));
+                format!("its node {index} is where {other} is")
+            }
+            2 => {
+                let key = number(page, at + KEY_LEN).max(1);
+                flip(page, at + HEAD + below(rng, key), rng)
+            }
+            _ => {
+                // The page of a child stands in the node's head, that of a large value behind its key.
+                let is_branch = page[10] == BRANCH;
+                let behind = if is_branch { 0 } else { HEAD + number(page, at + KEY_LEN) };
+                flip(page, at + behind, rng)
+            }
+        };
+        self.tell(format!("page {number_of_page}: {what}"));
+    }
+
     /// A change in the value of a record, wherever the file has it: old pages have it too. The value is long enough to be in no
     /// other record.
     fn record(&mut self, rng: &mut SplitMix64, scene: &Scene) {
@@ -292,6 +342,15 @@ fn root(file: &[u8], at: usize) -> Option<usize> {
     usize::try_from(number_at(newest + at)).ok().filter(|page| *page < file.len() / PAGE_BYTES)
 }
 
+/// Flips one of the lower bits of a byte, where there is one.
+fn flip(page: &mut [u8], at: usize, rng: &mut SplitMix64) -> String {
+    let bit = rng.below(6);
+    if let Some(byte) = page.get_mut(at) {
+        *byte ^= 1 << bit;
+    }
+    format!("bit {bit} of its byte {at} is flipped")
+}
+
 fn below(rng: &mut SplitMix64, bound: usize) -> usize {
     usize::try_from(rng.below(bound as u64)).unwrap_or(0)
 }
@@ -304,4 +363,9 @@ fn in_file(number: u64) -> [u8; 8] {
 #[expect(clippy::host_endian_bytes, reason = "LMDB writes numbers in the machine's own byte order")]
 fn number_in(bytes: &[u8]) -> u64 {
     bytes.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes))
+}
+
+#[expect(clippy::host_endian_bytes, reason = "LMDB writes numbers in the machine's own byte order")]
+fn u16_in(bytes: &[u8]) -> u16 {
+    bytes.first_chunk().map_or(0, |bytes| u16::from_ne_bytes(*bytes))
 }

@@ -146,6 +146,7 @@ impl Kind {
             Self::Garbage => "with garbage behind",
             Self::Record => "of a record",
             Self::Tree => "of a tree",
+            Self::Node => "of a node",
         }
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn judge(
         let saved = rows_at(&mvcc, revision).map_err(|error| format!("at {revision}: {error}"))?;
         let owed = scene.rows_at(revision);
         if saved != owed {
-            check_rows(report, revision, &saved, owed)?;
+            check_rows(scene, report, revision, &saved)?;
             if let Some(lost) = copy.revision {
                 check_other_rows(scene, lost, revision, &saved, owed)?;
             }
@@ -138,12 +138,13 @@ fn check_facts(scene: &Scene, copy: &Copy, report: &SalvageReport, facts: &Facts
             return Err(format!("the note {name:?} never was {value:?}"));
         }
     }
-    let has_all = |known: &&Facts| {
+    let has_notes = |known: &&Facts| {
         let missing = known.notes.iter().filter(|(name, value)| facts.notes.get(*name) != Some(*value));
-        (says("leases are lost") || known.leases == facts.leases)
-            && (says("notes are lost") || are_told(missing.map(|(name, _)| name), known, report))
+        are_told(missing.map(|(name, _)| name), known, report)
     };
-    if !known.iter().any(has_all) && !copy.may_be_older(scene) {
+    let are_leases_there = says("leases are lost") || known.iter().any(|known| known.leases == facts.leases);
+    let are_notes_there = says("notes are lost") || known.iter().any(has_notes);
+    if !are_leases_there || !are_notes_there {
         return Err(format!("leases or notes are gone without a word: {facts:?}, and were {newest:?}"));
     }
     if report.is_whole() && !copy.may_be_older(scene) && facts != newest {
@@ -161,13 +162,15 @@ fn are_told<'f>(missing: impl Iterator<Item = &'f Bytes>, known: &Facts, report:
     missing.filter(|name| !report.remarks.contains(&line(name))).count() <= unknown
 }
 
-fn check_rows(report: &SalvageReport, revision: u64, saved: &[Row], owed: &[Row]) -> Result<(), String> {
+fn check_rows(scene: &Scene, report: &SalvageReport, revision: u64, saved: &[Row]) -> Result<(), String> {
+    let owed = scene.rows_at(revision);
     let by_key =
         |rows: &[Row]| rows.iter().map(|row| (row.key.clone(), row.clone())).collect::<BTreeMap<_, _>>();
     let (saved, owed) = (by_key(saved), by_key(owed));
     for (key, row) in &saved {
         let is_doubtful = report.doubtful.iter().any(|doubtful| doubtful == key)
-            && row.mod_revision() <= report.compact_revision;
+            && row.mod_revision() <= report.compact_revision
+            && scene.rows_at(row.mod_revision()).contains(row);
         if owed.get(key) != Some(row) && !is_doubtful {
             return Err(format!(
                 "at {revision} there is {}, and was {:?}",

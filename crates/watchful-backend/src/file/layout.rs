@@ -217,9 +217,9 @@ impl<'a> Page<'a> {
         Node::parse(bytes, self.is_leaf).ok_or_else(misfit)
     }
 
-    /// Whether nodes of `nodes_bytes` together fill the room they have, as they do unless two of them overlap.
-    pub(super) fn is_filled_by(&self, nodes_bytes: usize) -> bool {
-        self.bytes.len() - self.upper == nodes_bytes
+    /// The room that its nodes have, which they fill, unless two of them overlap or one is left out.
+    pub(super) fn nodes_bytes(&self) -> usize {
+        self.bytes.len() - self.upper
     }
 }
 

@@ -1,5 +1,7 @@
 //! What each page of a file was found to be, a byte a page.
 
+use std::ops::Range;
+
 use super::layout::Misfit;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,11 @@ impl Marks {
 
     /// Takes `count` pages from `first` on as in use, of which the file must have all and none may be taken yet.
     pub(super) fn take(&mut self, first: u64, count: u64) -> Result<(), Misfit> {
+        self.can_take(first, count).map(|range| self.marks[range].fill(Mark::Used))
+    }
+
+    /// Whether they can be taken, and where they are among the marks.
+    pub(super) fn can_take(&mut self, first: u64, count: u64) -> Result<Range<usize>, Misfit> {
         let end = first.saturating_add(count);
         if first < 2 || end > self.last_page + 1 {
             return Err(format!(
@@ -36,13 +43,12 @@ impl Marks {
         }
         self.needed_pages = self.needed_pages.max(end);
         let range = usize::try_from(first).ok().zip(usize::try_from(end).ok());
-        let marks = range.and_then(|(first, end)| self.marks.get_mut(first..end));
-        let marks = marks.ok_or("it is referred to, and the file ends before it")?;
-        if marks.iter().any(|mark| *mark != Mark::Unseen) {
+        let range = range.map(|(first, end)| first..end).filter(|range| range.end <= self.marks.len());
+        let range = range.ok_or("it is referred to, and the file ends before it")?;
+        if self.marks[range.clone()].iter().any(|mark| *mark != Mark::Unseen) {
             return Err("it is in use twice".to_owned());
         }
-        marks.fill(Mark::Used);
-        Ok(())
+        Ok(range)
     }
 
     /// Takes a page as free. The file may end before it: pages at the end that are free may never have been written.

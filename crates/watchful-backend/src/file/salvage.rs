@@ -155,8 +155,8 @@ fn whole_nodes(page: Page<'_>) -> Option<Vec<Node<'_>>> {
     let nodes: Vec<_> = (0..page.len()).map(|index| page.node(index)).collect::<Result<_, _>>().ok()?;
     // The first key of a branch says nothing.
     let is_sorted = nodes.iter().skip(usize::from(!page.is_leaf())).map(|node| node.key).is_sorted();
-    let is_whole =
-        !nodes.is_empty() && is_sorted && page.is_filled_by(nodes.iter().map(|node| node.bytes).sum());
+    let bytes: usize = nodes.iter().map(|node| node.bytes).sum();
+    let is_whole = !nodes.is_empty() && is_sorted && bytes == page.nodes_bytes();
     is_whole.then_some(nodes)
 }
 

@@ -17,7 +17,7 @@ const TABLES_MAX: u64 = 1000;
 /// damaged: that is the log, whose records have sums and follow each other.
 const WHOLE_PAGES_MAX: u64 = 1024;
 
-/// Makes sure that the data file at `path` is a whole one of ours: that it has these `tables` or some of them, and
+/// Makes sure that the data file at `path` is a whole one of ours: that it has these `tables` or the first of them, and
 /// every page that its newest commit refers to, and that small tables, the lists of free pages, and the branches of large
 /// tables are not damaged.
 ///
@@ -47,8 +47,22 @@ fn verify_tables(path: &Path, file: &PageFile, meta: &Meta, tables: &[&str]) -> 
     let mut visitor = |_: Piece<'_>| {};
     let mut walk = Walk::new(file, meta, &mut visitor);
     let found = walk.main(meta).map_err(reading)?;
-    let is_ours = found.is_empty() || found.iter().any(|(name, _)| tables.contains(&name.as_str()));
-    if is_ours { Ok(()) } else { Err(foreign("it holds another program's tables")) }
+    let (ours, others): (Vec<_>, Vec<_>) =
+        found.iter().map(|(name, _)| name.as_str()).partition(|name| tables.contains(name));
+    if ours.is_empty() && !others.is_empty() {
+        return Err(foreign("it holds another program's tables"));
+    }
+    // Tables are made in their order, so whoever broke that off left the first ones, and so did a version that had fewer. One
+    // that is not there otherwise would be made anew: empty, in the place of what was in it. A later version may have more.
+    let missing = tables.iter().find(|name| !ours.contains(name));
+    let may_be_missing = others.is_empty() && tables[..ours.len()].iter().all(|name| ours.contains(name));
+    match missing {
+        Some(missing) if !may_be_missing => {
+            let what = format!("its list of tables has no `{missing}`, and has {others:?}");
+            Err(damaged(path, what))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn verify_pages(path: &Path, file: &PageFile, meta: &Meta, leaves_max: u64) -> Result<(), BackendError> {

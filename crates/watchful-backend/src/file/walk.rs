@@ -67,6 +67,8 @@ pub enum Piece<'a> {
         table: Option<&'a str>,
         /// Whether it may still come, loose.
         may_be_loose: bool,
+        /// Whether it may be gone though everything that is in use was met.
+        may_be_gone: bool,
     },
     /// An entry of a leaf that is in use, and that nothing readable leads to. They come last.
     Loose {
@@ -110,6 +112,17 @@ struct Descent<'n> {
     previous_key: Vec<u8>,
     /// Whether it is said to have more leaf and overflow pages than have to be looked at.
     may_skip_leaves: bool,
+}
+
+/// What became of entries that cannot be reached.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    /// Nothing else has them.
+    Gone,
+    /// They are on pages that nothing leads to now.
+    Loose,
+    /// One or the other.
+    Both,
 }
 
 /// An entry on the way.
@@ -188,7 +201,7 @@ impl<'f, 'v> Walk<'f, 'v> {
         };
         if let Err(misfit) = tree.check(self.last_page) {
             self.problems.add(0, misfit);
-            self.lose(&descent, true);
+            self.lose(&descent, Loss::Loose);
             return Ok(descent.counts);
         }
         let Some(root) = tree.root() else {
@@ -214,6 +227,10 @@ impl<'f, 'v> Walk<'f, 'v> {
         if found != said {
             self.problems
                 .add(root, format!("the tree from here on should hold {said:?}, and holds {found:?}"));
+            // A list that is short leaves out whole tables, and says nothing else of it.
+            if matches!(kind, Kind::Main) {
+                self.lose(&descent, Loss::Loose);
+            }
         }
         Ok(descent.counts)
     }
@@ -221,7 +238,8 @@ impl<'f, 'v> Walk<'f, 'v> {
     fn page(&mut self, on: &mut Descent<'_>, number: u64, level: u16, bounds: Bounds<'_>) -> io::Result<()> {
         let is_branch = level != on.depth;
         if !self.take(number, 1) {
-            self.lose(on, is_branch);
+            // It may have been met where it does not belong, or what leads here should lead to another.
+            self.lose(on, Loss::Both);
             return Ok(());
         }
         if !is_branch && self.skips_leaves(on) {
@@ -233,35 +251,41 @@ impl<'f, 'v> Walk<'f, 'v> {
             Ok(page) => page,
             Err(misfit) => {
                 self.problems.add(number, misfit);
-                self.lose(on, is_branch);
+                self.lose(on, if is_branch { Loss::Loose } else { Loss::Both });
                 return Ok(());
             }
         };
-        let nodes = self.nodes(page, number);
+        let (nodes, are_all) = self.nodes(page, number);
         if page.is_leaf() {
             on.counts.leaf_pages += 1;
             (0u16..).zip(&nodes).try_for_each(|(index, node)| match node {
                 Some(node) => self.entry(on, Place { page: number, node: index }, node, bounds),
                 None => {
-                    self.lose(on, false);
+                    self.lose(on, Loss::Gone);
                     Ok(())
                 }
-            })
+            })?;
         } else {
             on.counts.branch_pages += 1;
-            self.children(on, number, level, &nodes, bounds)
+            self.children(on, number, level, &nodes, bounds)?;
         }
+        if !are_all {
+            self.lose(on, if page.is_leaf() { Loss::Gone } else { Loss::Loose });
+        }
+        Ok(())
     }
 
-    /// The nodes of a page; none in place of each that does not fit into it.
-    fn nodes<'a>(&mut self, page: Page<'a>, number: u64) -> Vec<Option<Node<'a>>> {
+    /// The nodes of a page; none in place of each that does not fit into it. And whether there are no more: their number may be
+    /// too small, and then the last ones are left out.
+    fn nodes<'a>(&mut self, page: Page<'a>, number: u64) -> (Vec<Option<Node<'a>>>, bool) {
         let node = |index| page.node(index).map_err(|misfit| self.problems.add(number, misfit)).ok();
         let nodes: Vec<_> = (0..page.len()).map(node).collect();
         let bytes: Option<usize> = nodes.iter().map(|node| node.as_ref().map(|node| node.bytes)).sum();
-        if bytes.is_some_and(|bytes| !page.is_filled_by(bytes)) {
+        let room = page.nodes_bytes();
+        if bytes.is_some_and(|bytes| bytes != room) {
             self.problems.add(number, "its nodes overlap or leave gaps".to_owned());
         }
-        nodes
+        (nodes, bytes.is_none_or(|bytes| bytes >= room))
     }
 
     fn children(
@@ -274,7 +298,7 @@ impl<'f, 'v> Walk<'f, 'v> {
     ) -> io::Result<()> {
         for (index, node) in nodes.iter().enumerate() {
             let Some(Node { key, content: Content::Child(child), .. }) = *node else {
-                self.lose(on, level + 1 != on.depth);
+                self.lose(on, Loss::Loose);
                 continue;
             };
             // The first key of a branch stands for "everything before the second", and what it says does not count.
@@ -319,11 +343,11 @@ impl<'f, 'v> Walk<'f, 'v> {
             Content::Table(tree) if matches!(on.kind, Kind::Main) => self.table(number, node.key, tree),
             Content::Table(_) | Content::Child(_) => {
                 self.problems.add(number, "it has a table inside a table".to_owned());
-                self.lose(on, false);
+                self.lose(on, Loss::Gone);
             }
             Content::Unknown { flags } => {
                 self.problems.add(number, format!("it has an entry of an unknown kind (flags {flags:#x})"));
-                self.lose(on, false);
+                self.lose(on, Loss::Gone);
             }
         }
         Ok(())
@@ -337,11 +361,12 @@ impl<'f, 'v> Walk<'f, 'v> {
         len: usize,
     ) -> io::Result<Option<Vec<u8>>> {
         let needed = overflow_pages_min(len, self.file.page_bytes());
-        if !self.take(first, needed) {
+        // What is somebody else's stays so.
+        if let Err(misfit) = self.marks.can_take(first, needed) {
+            self.problems.add(first, misfit);
             return Ok(None);
         }
-        let bytes = self.file.read(first, needed)?;
-        let pages = match overflow_pages(&bytes, first) {
+        let pages = match overflow_pages(&self.file.read(first, 1)?, first) {
             Ok(pages) if pages >= needed => pages,
             Ok(pages) => {
                 self.problems.add(first, format!("it has {pages} pages for a value that needs {needed}"));
@@ -352,6 +377,8 @@ impl<'f, 'v> Walk<'f, 'v> {
                 return Ok(None);
             }
         };
+        self.take(first, needed);
+        let bytes = self.file.read(first, needed)?;
         counts.overflow_pages += pages;
         if pages > needed {
             self.take(first + needed, pages - needed);
@@ -375,19 +402,21 @@ impl<'f, 'v> Walk<'f, 'v> {
             (Kind::Free, Err(DamagedValue)) => {}
             (Kind::Main, _) => {
                 self.problems.add(place.page, "it lists something that is not a table".to_owned());
-                self.lose(on, true);
+                self.lose(on, Loss::Loose);
             }
         }
     }
 
     /// Tells that entries may be missing here.
-    fn lose(&mut self, on: &Descent<'_>, is_branch: bool) {
-        match on.kind {
-            Kind::Free => {}
+    fn lose(&mut self, on: &Descent<'_>, loss: Loss) {
+        let (table, loss) = match on.kind {
+            Kind::Free => return,
             // What a list of tables leads to is whole tables.
-            Kind::Main => (self.visitor)(Piece::Lost { table: None, may_be_loose: true }),
-            Kind::Named(name) => (self.visitor)(Piece::Lost { table: Some(name), may_be_loose: is_branch }),
-        }
+            Kind::Main => (None, Loss::Loose),
+            Kind::Named(name) => (Some(name), loss),
+        };
+        let (may_be_loose, may_be_gone) = (loss != Loss::Gone, loss != Loss::Loose);
+        (self.visitor)(Piece::Lost { table, may_be_loose, may_be_gone });
     }
 
     fn table(&mut self, page: u64, name: &[u8], tree: Tree) {
@@ -397,7 +426,7 @@ impl<'f, 'v> Walk<'f, 'v> {
                 let name = name.escape_ascii();
                 self.problems
                     .add(page, format!("the table {name} is not of the kind that this program makes"));
-                (self.visitor)(Piece::Lost { table: None, may_be_loose: true });
+                (self.visitor)(Piece::Lost { table: None, may_be_loose: true, may_be_gone: false });
             }
         }
     }

@@ -1,9 +1,9 @@
 //! What one walk through a damaged file found: the rows that are whole, and where something is missing between them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use watchful_backend::{Piece, Place, SalvageFile};
-use watchful_revision::{LeaseId, RecordRef, Revision};
+use watchful_revision::{KeyValueRef, LeaseId, RECORD_HEADER_LEN, RecordRef, Revision};
 
 use crate::MvccError;
 use crate::check::check_error;
@@ -97,6 +97,8 @@ pub(super) struct Finds {
     pub(super) has_sums: bool,
     /// Whether the list of tables is damaged.
     pub(super) is_list_cut: bool,
+    /// The tables in it that no store has.
+    pub(super) unknown_tables: Vec<String>,
     /// How many rows the log is said to have.
     pub(super) log_entries: Option<u64>,
     pub(super) loose: Vec<Row>,
@@ -120,10 +122,11 @@ impl Finds {
             match finds.table(name) {
                 Some(found) => found.entries = Some(*entries),
                 None if name == TABLE_LOG => finds.log_entries = Some(*entries),
-                None => {}
+                None => finds.unknown_tables.push(name.clone()),
             }
         }
-        if finds.log_entries.is_none() {
+        finds.is_list_cut |= !finds.unknown_tables.is_empty();
+        if finds.log_entries.is_none() || !finds.unknown_tables.is_empty() {
             finds.gap().may_be_loose = true;
         }
         finds.take_loose();
@@ -138,6 +141,9 @@ impl Finds {
             };
             found.is_cut |= found.may_be_loose && !is_complete;
         }
+        // A name that is damaged may be that of another, which is there too.
+        let (note, mut names) = (&mut finds.note, HashSet::new());
+        note.is_cut |= note.damaged.iter().any(|name| note.rows.contains_key(name) || !names.insert(name));
         Ok(finds)
     }
 
@@ -151,18 +157,22 @@ impl Finds {
             Piece::Entry { table: TABLE_LOG, key, value, place, is_inside } => {
                 match value.ok().and_then(|value| Row::parse(key, value, place)) {
                     Some(_) if !is_inside => self.leave_log_page(place.page()),
-                    row => self.row(key, row),
+                    row => self.row(key, value.ok(), row),
                 }
             }
-            Piece::Entry { table, key, value, place, is_inside } => {
-                self.fact(table, key, value.ok(), place, is_inside);
-            }
-            Piece::Lost { table: Some(TABLE_LOG), may_be_loose: true } => self.gap().may_be_loose = true,
-            Piece::Lost { table: Some(TABLE_LOG), may_be_loose: false } => self.gap().is_wide = true,
-            Piece::Lost { table: Some(table), may_be_loose } => {
+            Piece::Entry { table, key, value, place, is_inside } => match self.table(table) {
+                Some(_) => self.fact(table, key, value.ok(), place, is_inside),
+                // It is one of ours that lost its name. What a row is, its sum tells.
+                None => self.loose(key, value.ok(), place),
+            },
+            Piece::Lost { table: Some(table), may_be_loose, may_be_gone } => {
                 if let Some(found) = self.table(table) {
                     found.may_be_loose |= may_be_loose;
-                    found.is_cut |= !may_be_loose;
+                    found.is_cut |= may_be_gone;
+                } else {
+                    let gap = self.gap();
+                    gap.may_be_loose |= may_be_loose;
+                    gap.is_wide |= may_be_gone || table != TABLE_LOG;
                 }
             }
             Piece::Lost { table: None, .. } => self.is_list_cut = true,
@@ -180,19 +190,25 @@ impl Finds {
     }
 
     /// A row of the log, where it is whole.
-    fn row(&mut self, key: &[u8], row: Option<Row>) {
+    fn row(&mut self, key: &[u8], value: Option<&[u8]>, row: Option<Row>) {
         let last = self.rows.last().map_or(Revision::default(), |row| row.revision);
         match row {
             Some(row) if row.revision > last => self.rows.push(row),
-            // It is whole, and in the wrong place: its page is one of another time, or that of the rows before it.
+            // It is whole, and in the wrong place: its page is one of another time, or that of the rows before it. Of two that are
+            // the same, either may stand where another should.
             Some(row) => {
+                let at = self.rows.partition_point(|other| other.revision < row.revision);
+                let is_twice = self.rows.get(at).is_some_and(|other| other.revision == row.revision);
+                let before =
+                    at.checked_sub(1).map_or(Revision::default(), |before| self.rows[before].revision);
+                let from = if is_twice { before } else { row.revision };
                 let gap = self.gap();
                 gap.is_wide = true;
-                gap.lowest = Some(gap.lowest.map_or(row.revision, |lowest| lowest.min(row.revision)));
+                gap.lowest = Some(gap.lowest.map_or(from, |lowest| lowest.min(from)));
             }
-            None => match Revision::from_bytes(key) {
-                Ok(revision) => self.gap().damaged.push(revision),
-                Err(_) => self.gap().is_wide = true,
+            None => match damaged_revision(key, value) {
+                Some(revision) => self.gap().damaged.push(revision),
+                None => self.gap().is_wide = true,
             },
         }
     }
@@ -275,9 +291,9 @@ impl Finds {
                 let value = if table == TABLE_NOTE { Vec::new() } else { value.to_owned() };
                 self.loose_facts.push(Fact { table, key: key.to_owned(), value, place });
             }
-            None => match Revision::from_bytes(key) {
-                Ok(revision) => self.loose_damaged.push(revision),
-                Err(_) => {
+            None => match damaged_revision(key, value) {
+                Some(revision) => self.loose_damaged.push(revision),
+                None => {
                     for found in [&mut self.lease, &mut self.note, &mut self.meta] {
                         found.is_cut = true;
                     }
@@ -416,6 +432,13 @@ fn table_of(key: &[u8], value: &[u8]) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// The revision of a record that is damaged; none where the damage may be in that.
+fn damaged_revision(key: &[u8], value: Option<&[u8]>) -> Option<Revision> {
+    let revision = Revision::from_bytes(key).ok()?;
+    let message = value.and_then(|value| KeyValueRef::parse(value.get(RECORD_HEADER_LEN..)?).ok());
+    message.is_none_or(|message| message.mod_revision == revision.main).then_some(revision)
 }
 
 fn lease_id(key: &[u8]) -> Option<LeaseId> {

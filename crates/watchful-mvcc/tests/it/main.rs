@@ -22,6 +22,7 @@ mod compaction;
 mod doors;
 
 mod damage;
+mod damaged_nodes;
 
 mod exports;
 

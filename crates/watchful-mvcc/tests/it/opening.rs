@@ -93,7 +93,8 @@ fn another_format_is_refused() {
     store.close();
     {
         let backend =
-            Backend::open(store.path(), &BackendSettings::default(), &["log", "meta", "lease"]).unwrap();
+            Backend::open(store.path(), &BackendSettings::default(), &["log", "meta", "lease", "note"])
+                .unwrap();
         let mut txn = backend.write().unwrap();
         txn.put(backend.table("meta").unwrap(), b"format", &7_u32.to_be_bytes()).unwrap();
         txn.put(backend.table("log").unwrap(), b"not a revision", b"").unwrap();
@@ -109,7 +110,8 @@ fn something_else_in_a_stores_place_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     {
         let backend =
-            Backend::open(dir.path(), &BackendSettings::default(), &["log", "meta", "lease"]).unwrap();
+            Backend::open(dir.path(), &BackendSettings::default(), &["log", "meta", "lease", "note"])
+                .unwrap();
         let mut txn = backend.write().unwrap();
         txn.put(backend.table("log").unwrap(), b"a", b"b").unwrap();
         txn.commit().unwrap();
@@ -195,7 +197,8 @@ fn a_lost_row_is_found() {
     store.close();
     {
         let backend =
-            Backend::open(store.path(), &BackendSettings::default(), &["log", "meta", "lease"]).unwrap();
+            Backend::open(store.path(), &BackendSettings::default(), &["log", "meta", "lease", "note"])
+                .unwrap();
         let mut txn = backend.write().unwrap();
         let row = watchful_revision::Revision::new(3, 0).to_bytes();
         assert!(txn.delete(backend.table("log").unwrap(), &row).unwrap());

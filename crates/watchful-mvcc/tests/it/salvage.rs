@@ -10,10 +10,10 @@ use watchful_revision::Revision;
 
 use crate::support::{Store, rows_at, settings};
 
-const PAGE_BYTES: usize = 4096;
+pub(crate) const PAGE_BYTES: usize = 4096;
 
 /// Closes a store and changes its file.
-fn damage(store: &mut Store, change: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) fn damage(store: &mut Store, change: impl FnOnce(&mut Vec<u8>)) {
     store.close();
     let mut bytes = fs::read(store.data_file()).unwrap();
     change(&mut bytes);
@@ -21,21 +21,21 @@ fn damage(store: &mut Store, change: impl FnOnce(&mut Vec<u8>)) {
 }
 
 /// The places of some bytes, everywhere: LMDB leaves old copies of pages behind.
-fn places(bytes: &[u8], wanted: &[u8]) -> Vec<usize> {
+pub(crate) fn places(bytes: &[u8], wanted: &[u8]) -> Vec<usize> {
     let places: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(wanted)).collect();
     assert!(!places.is_empty(), "{wanted:?} is not in the file");
     places
 }
 
 /// Changes the byte that is `offset` bytes behind the start of `wanted`.
-fn flip(bytes: &mut [u8], wanted: &[u8], offset: usize) {
+pub(crate) fn flip(bytes: &mut [u8], wanted: &[u8], offset: usize) {
     for place in places(bytes, wanted) {
         bytes[place + offset] ^= 1;
     }
 }
 
 /// Saves what is left of a store, checks that, and opens it.
-fn save(store: &Store) -> (tempfile::TempDir, Mvcc, SalvageReport) {
+pub(crate) fn save(store: &Store) -> (tempfile::TempDir, Mvcc, SalvageReport) {
     let dir = tempfile::tempdir().unwrap();
     let report = salvage(store.path(), dir.path(), &settings()).unwrap();
     assert_eq!(savable(store.path()).map_err(|error| error.to_string()), Ok(report.clone()));
@@ -49,7 +49,7 @@ fn save(store: &Store) -> (tempfile::TempDir, Mvcc, SalvageReport) {
     (dir, mvcc, report)
 }
 
-fn keys(mvcc: &Mvcc, revision: u64) -> Vec<String> {
+pub(crate) fn keys(mvcc: &Mvcc, revision: u64) -> Vec<String> {
     rows_at(mvcc, revision)
         .iter()
         .map(|row| format!("{}={}", row.key.escape_ascii(), row.value.escape_ascii()))
@@ -74,7 +74,7 @@ fn keys_that_were_made_to_share_a_hash_are_told_apart() {
     assert_eq!(rows_at(&saved, 3).len(), 2);
 }
 
-fn put(store: &Store, key: &[u8], value: &[u8]) {
+pub(crate) fn put(store: &Store, key: &[u8], value: &[u8]) {
     let mut group = store.begin_group().unwrap();
     group.txn(|txn| txn.put(key, value, PutOptions::default())).unwrap();
     group.commit().unwrap();
@@ -241,7 +241,7 @@ fn rows_that_compaction_has_deleted_do_not_speak_for_the_commit_before() {
 }
 
 /// A log with branch pages, and keys that were compacted away.
-fn long() -> Store {
+pub(crate) fn long() -> Store {
     let store = Store::new();
     for round in 0..40 {
         let puts: Vec<_> = (0..20).map(|key| format!("put k{key} {round:0100}")).collect();
@@ -253,7 +253,7 @@ fn long() -> Store {
     store
 }
 
-fn is_branch(page: &[u8]) -> bool {
+pub(crate) fn is_branch(page: &[u8]) -> bool {
     page[10..12] == 1_u16.to_ne_bytes()
 }
 
@@ -311,7 +311,7 @@ fn first_revision(page: &[u8]) -> Option<u64> {
     number_at(page, 12, |_| 0)
 }
 
-fn last_revision(page: &[u8]) -> Option<u64> {
+pub(crate) fn last_revision(page: &[u8]) -> Option<u64> {
     number_at(page, 12, |nodes| nodes - 1)
 }
 
