@@ -87,6 +87,8 @@ pub(super) type Visitor<'v> = dyn FnMut(Piece<'_>) + 'v;
 pub(super) struct Walk<'f, 'v> {
     file: &'f PageFile,
     last_page: u64,
+    /// The commit that is walked.
+    commit: u64,
     pub(super) marks: Marks,
     pub(super) problems: Problems,
     pub(super) tables: Vec<(String, TreeCounts)>,
@@ -141,6 +143,7 @@ impl<'f, 'v> Walk<'f, 'v> {
         Self {
             file,
             last_page: meta.last_page,
+            commit: meta.commit,
             marks: Marks::new(file.len(), meta.last_page),
             problems: Problems::default(),
             tables: Vec::new(),
@@ -437,6 +440,12 @@ impl<'f, 'v> Walk<'f, 'v> {
         if key.len() != 8 || count >= list.len() / 8 {
             self.problems.add(page, "its list of free pages does not fit".to_owned());
             return;
+        }
+        // The next commits would write theirs in its place, or give out pages that were not free yet.
+        if let Some(commit) = u64_at(key, 0).filter(|commit| *commit > self.commit) {
+            let found =
+                format!("its list of free pages is of commit {commit}, and the newest is {}", self.commit);
+            self.problems.add(page, found);
         }
         let mut previous = u64::MAX;
         for free in (1..=count).filter_map(|index| u64_at(list, index * 8)) {
