@@ -39,9 +39,11 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
     let tables = Tables::of(&backend)?;
     let (found, left) = (look(dir, &backend, tables)?, mark::read(dir)?);
     if found == Found::WithoutSums {
-        // What is damaged stays as it is, so that the program that wrote it can still be asked.
+        // What is damaged stays as it is, with its mark, so that the program that wrote it can still be asked.
         let txn = backend.read()?;
         scan_log(&txn, tables, format::compact_revision_without_sum(&txn, tables)?)?;
+        // To see whether it can be done: the transaction is dropped.
+        format::add_sums(&mut backend.write()?, tables)?;
     }
     let was_open = left.as_ref().is_some_and(|left| left.is_open);
     let doubt = || doubt(dir, left.as_ref(), now.durability);

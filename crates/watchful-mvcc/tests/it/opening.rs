@@ -169,24 +169,28 @@ fn a_store_of_the_first_format_is_made_one_of_this() {
 }
 
 /// A store of the first format with a damaged record was made one of this format, and refused only then: the program that wrote it
-/// could not be asked about it any more.
+/// could not be asked about it any more. With a damaged lease its mark said, from then on, that it had been left open.
 #[test]
 fn a_damaged_store_of_the_first_format_is_left_as_it_is() {
-    let mut store = Store::new();
-    store.run("put a 1\nput b 1");
-    store.close();
-    make_first_format(&store, |backend, txn| {
-        let row = watchful_revision::Revision::start_of(2).to_bytes();
-        txn.put(backend.table("log").unwrap(), &row, b"not a record").unwrap();
-    });
-    let mark = fs::read(store.path().join("MARK")).unwrap();
-    assert!(matches!(Mvcc::open(store.path(), &store.settings), Err(MvccError::Damaged { .. })));
-    assert_eq!(fs::read(store.path().join("MARK")).unwrap(), mark);
-    let tables = ["log", "meta", "lease", "note"];
-    let backend = Backend::open(store.path(), &BackendSettings::default(), &tables).unwrap();
-    let format = backend.read().unwrap();
-    let format = format.get(backend.table("meta").unwrap(), b"format").unwrap();
-    assert_eq!(format, Some(&1_u32.to_be_bytes()[..]));
+    let record = watchful_revision::Revision::start_of(2).to_bytes();
+    for (table, row) in [("log", &record[..]), ("lease", &[7; 8]), ("meta", b"store_id"), ("meta", b"epoch")]
+    {
+        let mut store = Store::new();
+        store.run("put a 1\nput b 1");
+        store.close();
+        make_first_format(&store, |backend, txn| {
+            txn.put(backend.table(table).unwrap(), row, b"not what it should be").unwrap();
+        });
+        let mark = fs::read(store.path().join("MARK")).unwrap();
+        let error = Mvcc::open(store.path(), &store.settings).err().unwrap();
+        assert!(matches!(error, MvccError::Damaged { .. } | MvccError::DamagedStore { .. }), "{error:?}");
+        assert_eq!(fs::read(store.path().join("MARK")).unwrap(), mark, "{table}");
+        let tables = ["log", "meta", "lease", "note"];
+        let backend = Backend::open(store.path(), &BackendSettings::default(), &tables).unwrap();
+        let format = backend.read().unwrap();
+        let format = format.get(backend.table("meta").unwrap(), b"format").unwrap();
+        assert_eq!(format, Some(&1_u32.to_be_bytes()[..]));
+    }
 }
 
 /// A row that is gone from the middle of the log is found at open, and by the check, since no revision may be missing.
