@@ -88,6 +88,10 @@ fn delays(round: &mut Round<'_>) -> Outcome {
             fail::cfg(place, &format!("{}%sleep({})", 1 + round.rng.below(10), round.rng.below(4)))?;
         }
     }
+    // What is read in between is held against the history first: it takes less time than what watches.
+    let size = Size { lives: 1, ..super::linear::size(round) };
+    let book = linear::run(round.dir, round.rng.next_u64(), size, &AtomicU64::new(0));
+    super::linear::count(round.tally, linear::check(round.dir, book));
     let done = threads::run(round.rng.next_u64(), 1, Faults::None);
     scenario.teardown();
     round.tally.add("rounds with delays", 1);

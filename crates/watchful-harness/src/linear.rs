@@ -181,6 +181,7 @@ fn live(life: Life<'_>, book: &Book, name: &str, (size, closed_after): (Size, u6
             let mut checker = checker(next);
             watch.updates().for_each(|update| see(life, &mut checker, update));
         });
+        scope.spawn(move || read_what_is_new(life, book));
         let clients: Vec<_> = (0..size.clients)
             .map(|client| {
                 let mut rng = rng.split();
@@ -312,6 +313,21 @@ fn read(store: &Store, range: &KeyRange) -> Told {
     let (rows, more) = (rows(&found.records), found.more);
     let answer = RangeAnswer { rows, count: usize::try_from(found.count).unwrap(), more };
     (view.revision(), vec![OpResult::Range(answer)])
+}
+
+/// Reads everything as soon as there is a new revision, and so right when one becomes visible.
+fn read_what_is_new(life: &Life<'_>, book: &Book) {
+    let (mut read_last, everything) = (0, KeyRange::everything());
+    while !life.may_be_over() {
+        if life.store.current_revision() == read_last {
+            thread::yield_now();
+            continue;
+        }
+        let sent = book.now();
+        let told = read(&life.store, &everything);
+        read_last = told.0;
+        book.note(vec![Op::range(everything.clone())], sent, Some(told));
+    }
 }
 
 fn write(life: &Life<'_>, ops: &[Op], manner: u64) -> Came {
