@@ -152,30 +152,38 @@ impl Answers {
     }
 
     /// Reads what the client asks for, as long as there is room for refusals.
-    fn read_requests(&mut self, cx: &mut Context<'_>) {
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with a request that cannot be read, or is not let in. Where the client broke off nobody hears of it.
+    fn read_requests(&mut self, cx: &mut Context<'_>) -> Result<(), Status> {
         for _ in 0..REQUESTS_A_POLL {
             if self.refusals.len() >= REFUSALS_MAX || self.watches.asked.len() >= ASKED_MAX {
-                return;
+                return Ok(());
             }
-            let Some(requests) = &mut self.requests else { return };
+            let Some(requests) = &mut self.requests else { return Ok(()) };
             match Pin::new(requests).poll_next(cx) {
-                Poll::Pending => return,
+                Poll::Pending => return Ok(()),
                 Poll::Ready(Some(Ok(request))) => {
                     let control = self.stream.control();
                     let (watches, permitted) = (&mut self.watches, &mut self.permitted);
                     let refused = requests::obey(&self.shared, control, watches, permitted, request);
                     self.refusals.extend(refused);
                 }
-                // A client that breaks off takes the connection's stream with it; there is nobody to tell.
-                Poll::Ready(Some(Err(_)) | None) => self.requests = None,
+                Poll::Ready(Some(Err(status))) => return Err(status),
+                Poll::Ready(None) => self.requests = None,
             }
         }
         // There may be more: come back once answers had their turn.
         cx.waker().wake_by_ref();
+        Ok(())
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<WatchResponse, Status>>> {
-        self.read_requests(cx);
+        if let Err(status) = self.read_requests(cx) {
+            (self.requests, self.is_over) = (None, true);
+            return Poll::Ready(Some(Err(status)));
+        }
         // What was there is looked at below. This is to be polled again when there is more.
         while let Poll::Ready(Some(_)) = Pin::new(&mut self.changes).poll_next(cx) {}
         loop {
