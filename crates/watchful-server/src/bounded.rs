@@ -3,8 +3,8 @@
 //! It stands around everything that is served, because whatever is asked over HTTP/2 can be asked any number of times at
 //! once. A request with one message is gathered here, in bounded memory, and given on when it has ended and its connection
 //! reads its answers: so no work begins before, whatever a client sends first, and what waits is not in anybody's way, as its
-//! bytes have been taken out of the connection. What is answered counts as unread from when it is made. How much may be kept
-//! and unread is [`unread`](crate::unread)'s.
+//! bytes have been taken out of the connection. It is counted from its first byte until its answer is made, and what is answered
+//! from when it is made until it is taken, piece by piece. How much may be is [`unread`](crate::unread)'s.
 //!
 //! Over HTTP/1 a connection has one call at a time, and nothing is done here.
 
@@ -17,12 +17,13 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 use tower::Service;
 
 use crate::gateway;
 use crate::http::is_grpc;
-use crate::metrics::Kind;
+use crate::metrics::{Kind, Method};
 use crate::observe::{Frames, PREFIX_LEN};
 use crate::state::Shared;
 use crate::unread::{Kept, Unread};
@@ -40,13 +41,57 @@ impl<S> Bounded<S> {
         Self { inner, shared }
     }
 
-    /// In how many messages a call is asked and answered. What is not gRPC has one of each, but for two.
-    fn kind(&self, is_grpc: bool, path: &str) -> Kind {
-        let calls = &self.shared.counts.calls;
-        match is_grpc {
-            true => calls.method(calls.find(path)).kind(),
-            false if gateway::takes_many(path) => Kind::BidiStream,
-            false => Kind::Unary,
+    /// The method that a call is for, if it is for one.
+    fn method(&self, is_grpc: bool, path: &str) -> Option<&Method> {
+        let path = if is_grpc { path } else { gateway::grpc_path(path)? };
+        self.shared.counts.calls.known(path)
+    }
+
+    /// How a request comes to whoever answers it.
+    fn asked<B>(&self, body: B, is_grpc: bool, method: Option<&Method>, kept: Kept) -> Asked<B> {
+        let limits = &self.shared.settings.limits;
+        match (is_grpc, method.map(Method::kind)) {
+            // Nobody reads it, and nobody may have said how it ends.
+            (true, None) => Asked::as_it_comes(body),
+            (true, Some(Kind::ClientStream | Kind::BidiStream)) => Asked::in_messages(body, kept),
+            (true, _) => Asked::whole(body, kept, Most::Message(limits.message_bytes_max())),
+            // The gateway counts it.
+            (false, Some(Kind::ClientStream | Kind::BidiStream)) => Asked::as_it_comes(body),
+            (false, _) => Asked::whole(body, kept, Most::Bytes(gateway::body_bytes_max(limits))),
+        }
+    }
+}
+
+/// Calls that wait for what others do, and may do so for ever.
+const WAITING: [&str; 2] = ["/v3electionpb.Election/Campaign", "/v3lockpb.Lock/Lock"];
+
+/// What comes of it is in an outbox, and that has its bound.
+const WATCH: &str = "/etcdserverpb.Watch/Watch";
+
+/// What is asked is done when the answer is made, which may not wait therefore: a lease would end.
+const KEEP_ALIVE: &str = "/etcdserverpb.Lease/LeaseKeepAlive";
+
+/// When an answer is made, and whether it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// All of it, before it is given on.
+    AtOnce,
+    /// Piece by piece, each in turn and when there is room for it.
+    InTurn,
+    /// Piece by piece.
+    AsItComes,
+    /// The same, and it counts elsewhere.
+    Uncounted,
+}
+
+impl Pace {
+    fn of(method: Option<&Method>) -> Self {
+        let Some(method) = method else { return Self::AtOnce };
+        match (method.path(), method.kind()) {
+            (WATCH, _) => Self::Uncounted,
+            (KEEP_ALIVE, _) => Self::AsItComes,
+            (_, Kind::Unary) => Self::AtOnce,
+            _ => Self::InTurn,
         }
     }
 }
@@ -73,16 +118,12 @@ where
             return Bounding { asking: None, answer: Some(answer), counted: None };
         };
         let is_grpc = is_grpc(request.headers());
-        let kind = self.kind(is_grpc, request.uri().path());
-        let limits = &self.shared.settings.limits;
-        let request = request.map(|body| match (kind, is_grpc) {
-            (Kind::ClientStream | Kind::BidiStream, true) => Asked::in_messages(body, unread.kept()),
-            (Kind::ClientStream | Kind::BidiStream, false) => Asked::as_it_comes(body),
-            (_, true) => Asked::whole(body, unread.kept(), Most::Message(limits.message_bytes_max())),
-            (_, false) => Asked::whole(body, unread.kept(), Most::Bytes(gateway::body_bytes_max(limits))),
-        });
+        let method = self.method(is_grpc, request.uri().path());
+        let pace = Pace::of(method);
+        let ends = pace == Pace::AtOnce && method.is_none_or(|method| !WAITING.contains(&method.path()));
+        let request = request.map(|body| self.asked(body, is_grpc, method, unread.kept()));
         let asking = Asking { inner: self.inner.clone(), request, is_grpc, refused: None, room: None };
-        let counted = Counted { unread, is_one: is_grpc && kind == Kind::Unary };
+        let counted = Counted { unread, pace, ends, kept: None };
         Bounding { asking: Some(asking), answer: None, counted: Some(counted) }
     }
 }
@@ -97,16 +138,23 @@ pin_project! {
     }
 }
 
-/// How an answer is counted.
+/// How a call is counted.
 struct Counted {
     unread: Arc<Unread>,
-    /// The body is one message, and is made at once. Others are where their length is known.
-    is_one: bool,
+    pace: Pace,
+    /// It ends by itself, whatever others do.
+    ends: bool,
+    /// Its request.
+    kept: Option<Kept>,
 }
 
 impl Counted {
-    fn counts(&self, body: &impl Body) -> bool {
-        !body.is_end_stream() && (self.is_one || body.size_hint().exact().is_some())
+    /// The call begins, with so much of its request.
+    fn begin(&mut self, mut kept: Option<Kept>) {
+        if let Some(kept) = kept.as_mut().filter(|_| self.ends) {
+            kept.begin();
+        }
+        self.kept = kept;
     }
 }
 
@@ -126,6 +174,10 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     fn poll_asked(&mut self, unread: &Arc<Unread>, cx: &mut Context<'_>) -> Poll<()> {
+        // What has begun to come is to end: others may wait for that.
+        if self.request.body().is_to_come() {
+            ready!(self.poll_room(unread, For::Request, cx));
+        }
         if self.refused.is_none()
             && let Err(status) = ready!(self.request.body_mut().poll_whole(cx))
         {
@@ -133,14 +185,35 @@ where
             *self.request.body_mut() = Asked::nothing();
             self.refused = Some(status);
         }
-        while self.room.is_some() || unread.is_full() {
-            let own = Arc::clone(unread);
-            let room = self.room.get_or_insert_with(|| Box::pin(async move { own.room().await }));
+        self.poll_room(unread, For::Answer, cx)
+    }
+
+    fn poll_room(&mut self, unread: &Arc<Unread>, what: For, cx: &mut Context<'_>) -> Poll<()> {
+        while self.room.is_some() || unread.is_busy() || what == For::Answer && unread.is_full() {
+            let room = self.room.get_or_insert_with(|| {
+                self.request.body_mut().gathered.settle();
+                let own = Arc::clone(unread);
+                Box::pin(async move {
+                    match what {
+                        For::Request => own.less_busy().await,
+                        For::Answer => own.room().await,
+                    }
+                })
+            });
             ready!(room.as_mut().poll(cx));
             self.room = None;
         }
         Poll::Ready(())
     }
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum For {
+    /// Room to take the request in.
+    Request,
+    /// Room to work on it, and for its answer.
+    Answer,
 }
 
 impl<S, B, A> Future for Bounding<S, B, S::Future>
@@ -157,12 +230,17 @@ where
         if let (Some(asking), Some(counted)) = (this.asking.as_mut(), this.counted.as_ref()) {
             ready!(asking.poll_asked(&counted.unread, cx));
         }
-        if let Some(Asking { mut inner, request, is_grpc, refused, .. }) = this.asking.take() {
+        if let Some(Asking { mut inner, mut request, is_grpc, refused, .. }) = this.asking.take() {
             match refused {
                 Some(status) => {
                     return Poll::Ready(Ok(held(refusal(&status, is_grpc), this.counted.take(), cx)));
                 }
-                None => this.answer.set(Some(inner.call(request))),
+                None => {
+                    if let Some(counted) = this.counted.as_mut() {
+                        counted.begin(request.body_mut().whole_kept());
+                    }
+                    this.answer.set(Some(inner.call(request)));
+                }
             }
         }
         let Some(answer) = this.answer.as_pin_mut() else { return Poll::Pending };
@@ -231,6 +309,11 @@ impl Gathered {
         }
     }
 
+    /// It waits: not with what it was read into, which may be much larger.
+    fn settle(&mut self) {
+        self.all.extend_from_slice(&std::mem::take(&mut self.first));
+    }
+
     /// What the message's length is said to be, once that has come.
     fn announced(&self) -> Option<usize> {
         let len = self.all.get(1..PREFIX_LEN)?.try_into().ok()?;
@@ -279,6 +362,11 @@ impl<B> Asked<B> {
     fn whole(body: B, kept: Kept, most: Most) -> Self {
         Self::new(Some(body), Manner::Whole(most), Some(kept))
     }
+
+    /// What was gathered goes on counting when it has been read, until it is answered.
+    fn whole_kept(&mut self) -> Option<Kept> {
+        self.kept.take_if(|_| !matches!(self.manner, Manner::InMessages(_)))
+    }
 }
 
 impl<B> Asked<B>
@@ -286,6 +374,11 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    /// Whether it is to be whole, and nothing of it has come.
+    fn is_to_come(&self) -> bool {
+        matches!(self.manner, Manner::Whole(_)) && self.gathered.len() == 0 && !self.is_end_stream()
+    }
+
     /// Gathers it, where it is to be whole.
     fn poll_whole(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         let Manner::Whole(most) = self.manner else { return Poll::Ready(Ok(())) };
@@ -296,7 +389,7 @@ where
                 Some(Ok(Ok(piece))) => {
                     let is_last = body.is_end_stream();
                     self.gathered.add(piece, is_last);
-                    if !is_last && let Some(kept) = &mut self.kept {
+                    if let Some(kept) = &mut self.kept {
                         kept.set(self.gathered.len())?;
                     }
                     if self.gathered.is_too_large(most)? {
@@ -333,10 +426,6 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let asked = self.get_mut();
         if asked.gathered.len() > 0 {
-            if let Some(kept) = &mut asked.kept {
-                // The call begins with this.
-                kept.set(0)?;
-            }
             return Poll::Ready(Some(Ok(Frame::data(asked.gathered.take()))));
         }
         if let Some(trailers) = asked.trailers.take() {
@@ -372,46 +461,66 @@ where
     }
 }
 
-/// The answer as it is sent: counted, where it was made at once. What was found takes memory either way. One without a body is
-/// no more than the call, which is open until it is sent.
+/// The answer as it is sent. What can be made of it is made and counted before the next call looks for room: what was found
+/// takes memory either way. One without a body is no more than the call, which is open until it is sent.
 fn held<A: Body<Data = Bytes> + Unpin>(
     response: Response<Option<A>>,
     counted: Option<Counted>,
     cx: &mut Context<'_>,
 ) -> Response<Held<A>> {
     response.map(|body| {
-        let counted = counted.filter(|counted| body.as_ref().is_some_and(|body| counted.counts(body)));
-        let mut held = Held { body, first: None, unread: counted.map(|counted| counted.unread) };
-        if held.unread.is_some()
+        let mut held = Held { body, first: None, counted, turn: None };
+        if held.counted.is_some()
+            && !held.has_body_ended()
             && let Poll::Ready(first) = held.poll_more(cx)
         {
             held.first = first;
+        }
+        if let Some(counted) = held.counted.as_mut().filter(|counted| counted.pace == Pace::AtOnce) {
+            counted.kept = None;
         }
         held
     })
 }
 
 /// An answer's body.
-#[derive(Debug)]
 pub struct Held<A: Body> {
     body: Option<A>,
     first: Option<Result<Frame<A::Data>, A::Error>>,
-    /// Whose it is, where it is counted.
-    unread: Option<Arc<Unread>>,
+    counted: Option<Counted>,
+    turn: Option<Turn>,
 }
+
+impl<A: Body> std::fmt::Debug for Held<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Held")
+            .field("pace", &self.counted.as_ref().map(|counted| counted.pace))
+            .finish_non_exhaustive()
+    }
+}
+
+/// A turn that is waited for.
+type Turn = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
 
 impl<A: Body<Data = Bytes> + Unpin> Held<A> {
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, A::Error>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let Some(Counted { unread, pace, .. }) = &self.counted else { return Pin::new(body).poll_frame(cx) };
+        let _turn = match pace {
+            Pace::InTurn => {
+                let own = Arc::clone(unread);
+                let turn = self.turn.get_or_insert_with(|| Box::pin(async move { own.turn().await }));
+                let turn = ready!(turn.as_mut().poll(cx));
+                self.turn = None;
+                turn
+            }
+            Pace::AtOnce | Pace::AsItComes | Pace::Uncounted => None,
+        };
         let frame = ready!(Pin::new(body).poll_frame(cx));
-        Poll::Ready(frame.map(|frame| frame.map(|frame| self.charged(frame))))
-    }
-
-    fn charged(&self, frame: Frame<Bytes>) -> Frame<Bytes> {
-        match &self.unread {
-            Some(unread) => frame.map_data(|bytes| unread.charge(bytes)),
-            None => frame,
-        }
+        Poll::Ready(match pace {
+            Pace::Uncounted => frame,
+            _ => frame.map(|frame| frame.map(|frame| frame.map_data(|bytes| unread.charge(bytes)))),
+        })
     }
 
     fn has_body_ended(&self) -> bool {
@@ -492,5 +601,8 @@ mod tests {
         let whole = Bytes::from_static(b"\0\0\0\0\0");
         gathered.add(whole.clone(), true);
         assert_eq!(gathered.take().as_ptr(), whole.as_ptr());
+        gathered.add(whole.clone(), true);
+        gathered.settle();
+        assert_ne!(gathered.take().as_ptr(), whole.as_ptr(), "it does not hold on to what it was read into");
     }
 }

@@ -50,10 +50,10 @@ pub struct Counts {
     pub connections: Gauge,
     /// Bytes of answers that were made and that their connections have not taken.
     pub unread_bytes: Gauge,
-    /// Told where those of all connections fall to what they may be.
-    pub(crate) room: Notify,
-    /// Bytes of requests that have begun and are not whole, or wait for their turn.
+    /// Bytes of requests that have begun to come and are not answered yet.
     pub kept_bytes: Gauge,
+    /// Told where either of these, of all connections, falls to what it may be.
+    pub(crate) room: Notify,
     /// Connections that were refused or broke before the first request: a TLS handshake that failed.
     pub connections_failed: Counter,
 }

@@ -3,11 +3,11 @@
 use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use watchful::{Committed, EventKind, KeyRange, PutOptions, Record, Update, Watch, WatchOptions};
 use watchful_wire::v3electionpb::{
@@ -100,7 +100,7 @@ impl election_server::Election for Election {
         Ok(Response::new(LeaderResponse { header: Some(header), kv: Some(leader.into()) }))
     }
 
-    type ObserveStream = Pin<Box<dyn Stream<Item = Result<LeaderResponse, Status>> + Send + 'static>>;
+    type ObserveStream = Observed;
 
     async fn observe(
         &self,
@@ -111,8 +111,7 @@ impl election_server::Election for Election {
         may_see(&rights, &name)?;
         let (leaders, observed) = mpsc::channel(1);
         let observer = Observer { shared: Arc::clone(&self.shared), rights, name, leaders };
-        tokio::spawn(observer.run());
-        Ok(Response::new(Box::pin(ReceiverStream::new(observed))))
+        Ok(Response::new(Observed { run: Some(Box::pin(observer.run())), observed }))
     }
 
     async fn resign(&self, request: Request<ResignRequest>) -> Result<Response<ResignResponse>, Status> {
@@ -125,6 +124,31 @@ impl election_server::Election for Election {
         };
         let resigned = self.shared.decided(&request, resign).await.map_err(relayed)?;
         Ok(Response::new(ResignResponse { header: Some(self.shared.header_at(resigned.revision)) }))
+    }
+}
+
+/// What an observer is told. It looks when it is asked, and not before: whoever does not listen has nothing read for them.
+pub(crate) struct Observed {
+    /// None once it is over.
+    run: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    observed: mpsc::Receiver<Result<LeaderResponse, Status>>,
+}
+
+impl Stream for Observed {
+    type Item = Result<LeaderResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let told = self.observed.poll_recv(cx);
+        if told.is_ready() {
+            return told;
+        }
+        if let Some(run) = &mut self.run
+            && run.as_mut().poll(cx).is_ready()
+        {
+            self.run = None;
+        }
+        // It may have told something, or be over.
+        self.observed.poll_recv(cx)
     }
 }
 
@@ -144,7 +168,6 @@ impl Observer {
         let stopping = self.shared.stopping.clone();
         tokio::select! {
             Over = self.observe() => {}
-            () = self.leaders.closed() => {}
             () = stopping.cancelled() => drop(self.leaders.send(Err(answers::stopped())).await),
         }
     }

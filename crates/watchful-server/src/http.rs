@@ -49,7 +49,7 @@ async fn scraped(State(shared): State<Arc<Shared>>, request: Request) -> Respons
     // A page is large, and others go on while it is written.
     let unread = Unread::of(request.extensions());
     let _turn = match unread {
-        Some(unread) => unread.turn(0).await.ok(),
+        Some(unread) => unread.turn().await,
         None => None,
     };
     match metrics::page(&shared).await {

@@ -93,6 +93,8 @@ impl Server {
                 $server.max_decoding_message_size(bytes_max).max_encoding_message_size(SENT_BYTES_MAX)
             };
         }
+        /// Names are asked for. What is asked is answered with, twice.
+        const ASKED_BYTES_MAX: usize = 32 << 10;
         let reflection = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(watchful_wire::DESCRIPTORS)
@@ -111,9 +113,9 @@ impl Server {
             .add_service(limited!(LockServer::new(Lock::new(shared()))))
             .add_service(limited!(ElectionServer::new(Election::new(shared()))))
             .add_service(limited!(WatchersServer::new(Watchers::new(shared()))))
-            .add_service(HealthServer::new(Health::new(shared())));
-        newest.map(|service| routes.add_service(service));
-        before.map(|service| routes.add_service(service));
+            .add_service(HealthServer::new(Health::new(shared())).max_decoding_message_size(ASKED_BYTES_MAX));
+        newest.map(|service| routes.add_service(service.max_decoding_message_size(ASKED_BYTES_MAX)));
+        before.map(|service| routes.add_service(service.max_decoding_message_size(ASKED_BYTES_MAX)));
         routes.routes()
     }
 

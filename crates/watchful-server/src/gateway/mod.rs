@@ -11,7 +11,7 @@
 //! # Invariants
 //!
 //! - A request costs bounded memory, however it is sent: see [`body_bytes_max`].
-//! - A stream's answer is made when the connection has room for it. A client that reads slowly holds up itself, and one
+//! - A stream's answer is made when the connection has room for the one before it. A client that reads slowly holds up itself, and one
 //!   that goes takes its call with it.
 
 mod answers;
@@ -67,11 +67,11 @@ pub(crate) fn router(grpc: Services, limits: &Limits) -> Router {
     router.with_state(Gateway { grpc, body_bytes_max: body_bytes_max(limits) })
 }
 
-/// Whether a method with this path is asked in many messages, which come one by one.
-pub(crate) fn takes_many(path: &str) -> bool {
-    const MANY: [&str; 2] = ["watch", "lease/keepalive"];
+/// The gRPC path of the method with this path, if there is one.
+pub(crate) fn grpc_path(path: &str) -> Option<&'static str> {
     let below = |prefix| path.strip_prefix(prefix).and_then(|path: &str| path.strip_prefix('/'));
-    PREFIXES.into_iter().filter_map(below).any(|path| MANY.contains(&path))
+    let path = PREFIXES.into_iter().find_map(below)?;
+    PATHS.iter().find(|(json, _)| *json == path).map(|(_, grpc)| *grpc)
 }
 
 /// The most bytes that one JSON message may take. Base64 makes four bytes of three, and names and quotes come on top;
@@ -106,12 +106,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn which_methods_take_many_messages_is_as_they_are_described() {
+    fn every_path_is_known_for_its_method_and_no_other_is() {
         for (path, grpc) in PATHS {
-            let method = Method::named(grpc).unwrap();
             for prefix in PREFIXES {
-                assert_eq!(takes_many(&format!("{prefix}/{path}")), method.is_client_streaming, "{path}");
+                assert_eq!(grpc_path(&format!("{prefix}/{path}")), Some(*grpc));
             }
+        }
+        for path in
+            ["", "/v3", "/v3/", "/v3/kv", "/v3/kv/range/", "/v3alpha/kv/range", "/kv/range", "/metrics"]
+        {
+            assert_eq!(grpc_path(path), None, "{path}");
         }
     }
 }

@@ -219,7 +219,7 @@ impl kv_server::Kv for Kv {
         check::range(request.get_ref())?;
         let unread = Unread::of(request.extensions()).filter(|_| !is_small_request(request.get_ref()));
         let _turn = match unread {
-            Some(unread) => Some(unread.turn(request.get_ref().encoded_len()).await?),
+            Some(unread) => unread.turn().await,
             None => None,
         };
         let read = |rights| ready(Kv::range(self, &rights, request.get_ref()));
@@ -261,7 +261,7 @@ impl kv_server::Kv for Kv {
         let txn = |rights| Kv::txn(self, rights, request.get_ref(), unread.cloned());
         let decided = || self.shared.decided(&request, txn);
         let done = match unread {
-            Some(unread) => unread.until_room(request.get_ref(), decided).await,
+            Some(unread) => unread.until_room(decided).await,
             None => decided().await,
         };
         done.map(Response::new)

@@ -1,5 +1,5 @@
-//! A range that is answered in parts, each read when the one before has been taken: however large the range, it costs a
-//! part's memory.
+//! A range that is answered in parts, each read when the connection has taken the one before in: however large the range, it
+//! costs a part's memory or two. They count as what the connection has not read, and are read [in turn](crate::unread).
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

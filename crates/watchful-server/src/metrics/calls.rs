@@ -102,6 +102,11 @@ impl Calls {
         id.0.and_then(|at| self.methods.get(at)).unwrap_or(&self.unknown)
     }
 
+    /// The method with this path, if there is one.
+    pub(crate) fn known(&self, path: &str) -> Option<&Method> {
+        self.find(path).0.and_then(|at| self.methods.get(at))
+    }
+
     /// Every method, the row for unknown ones last.
     pub fn methods(&self) -> impl Iterator<Item = &Method> {
         self.methods.iter().chain([&self.unknown])

@@ -37,7 +37,7 @@ pub(super) fn write(page: &mut Page<'_>, shared: &Shared) -> fmt::Result {
     )?;
     page.gauge(
         "watchful_kept_request_bytes",
-        "Requests that have begun and are not whole, or wait for their turn.",
+        "Requests that have begun to come and are not answered yet.",
         counts.kept_bytes.get(),
     )?;
     page.counter(

@@ -1,8 +1,8 @@
 //! The Watch service: many watches on one stream.
 //!
 //! A gRPC stream is one of the store's watch streams, with one bounded outbox. Nothing runs for it but the polls of its
-//! connection: [`Answers`] reads requests and takes items out of the outbox when the connection has room to send, and a
-//! client that does not read is a stream that is not polled. So it costs its outbox, and holds up nobody.
+//! connection: [`Answers`] reads requests and takes items out of the outbox, one answer ahead of what the connection has room for,
+//! and a client that does not read is a stream that is not polled. So it costs its outbox and an answer, and holds up nobody.
 //!
 //! # Invariants
 //!

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use h2::SendStream;
 use h2::client::{Builder, ResponseFuture, SendRequest};
-use http::Request;
+use h2::{RecvStream, SendStream};
+use http::{Request, Response};
 use prost::Message;
 use tokio::net::TcpStream;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use watchful_wire::etcdserverpb::request_op::Request as Op;
-use watchful_wire::etcdserverpb::{RangeRequest, RequestOp, TxnRequest};
+use watchful_wire::etcdserverpb::{PutRequest, RangeRequest, RequestOp, TxnRequest};
+use watchful_wire::v3electionpb::{CampaignRequest, LeaderRequest};
 
 use crate::support::{PATIENCE, Served, base64, in_time};
 
@@ -76,9 +79,19 @@ async fn ask(sender: &SendRequest<Bytes>) -> ResponseFuture {
 
 /// Reads an answer to its end, and tells how long it is.
 async fn read(answer: ResponseFuture) -> usize {
-    let mut body = in_time("an answer", answer).await.unwrap().into_body();
-    let mut read = 0;
-    while let Some(piece) = in_time("the rest of an answer", body.data()).await {
+    read_to(answer, usize::MAX).await
+}
+
+/// Reads an answer to its end, or beyond what is `enough`.
+async fn read_to(answer: ResponseFuture, enough: usize) -> usize {
+    read_body(in_time("an answer", answer).await.unwrap(), enough).await
+}
+
+async fn read_body(answer: Response<RecvStream>, enough: usize) -> usize {
+    let (mut body, mut read) = (answer.into_body(), 0);
+    while read <= enough
+        && let Some(piece) = in_time("the rest of an answer", body.data()).await
+    {
         let len = piece.unwrap().len();
         body.flow_control().release_capacity(len).unwrap();
         read += len;
@@ -140,35 +153,41 @@ async fn a_connection_that_reads_nothing_is_not_asked_on_and_loses_nothing() {
 /// afterwards, was answered all of them; and so was, now and then, whoever asked many at once. It is asked when a call is
 /// whole, and what it finds is counted before the next one is asked.
 async fn check_all_at_once(call: Call) {
-    const CALLS: usize = 120;
-    let served = Served::start().await;
+    check_all(Served::start().await, |_| call.clone(), true).await;
+}
+
+const CALLS: usize = 120;
+
+/// The same of so many calls, each of which is answered with a mebibyte, of an answer that `ends` or goes on.
+async fn check_all(served: Served, call: impl Fn(usize) -> Call, ends: bool) {
     let shared = served.shared();
     shared.store.put("a", vec![b'v'; VALUE_BYTES]).wait().unwrap();
     let unread = || shared.counts.unread_bytes.get();
     let (deaf, other) = (connect(&served).await, connect(&served).await);
     let mut calls = Vec::new();
-    for _ in 0..CALLS {
-        calls.push(begin(&deaf, &call).await);
+    for at in 0..CALLS {
+        calls.push((call(at), begin(&deaf, &call(at)).await));
     }
     // The other one's answer comes after all of them have begun.
     read(ask(&other).await).await;
     let mut answers = Vec::new();
-    for (answer, mut body) in calls {
-        body.send_data(call.body.clone().into(), true).unwrap();
+    for (call, (answer, mut body)) in calls {
+        body.send_data(call.body.into(), true).unwrap();
         answers.push(answer);
     }
     eventually("answers should be made while there is room", || unread() > OWN_BYTES_MAX).await;
     for _ in 0..20 {
         assert!(read(ask(&other).await).await > VALUE_BYTES, "who reads is served");
         let unread = unread();
-        assert!(unread <= OWN_BYTES_MAX + BEYOND_BYTES_MAX, "{} MiB for {call:?}", unread >> 20);
+        assert!(unread <= OWN_BYTES_MAX + BEYOND_BYTES_MAX, "{} MiB for {:?}", unread >> 20, call(0));
     }
-    let reading: Vec<_> = answers.into_iter().map(|answer| tokio::spawn(read(answer))).collect();
+    let enough = if ends { usize::MAX } else { VALUE_BYTES };
+    let reading: Vec<_> = answers.into_iter().map(|answer| tokio::spawn(read_to(answer, enough))).collect();
     for read in reading {
         assert!(read.await.unwrap() > VALUE_BYTES);
     }
     eventually("nothing should be left", || unread() == 0).await;
-    assert_eq!(shared.counts.kept_bytes.get(), 0);
+    eventually("nor of the requests", || shared.counts.kept_bytes.get() == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -195,6 +214,253 @@ async fn json_that_is_asked_for_all_at_once_is_bounded() {
     let body = format!(r#"{{"key":"{}","range_end":"{}"}}"#, base64("a"), base64("b"));
     let content_type = "application/json";
     check_all_at_once(Call { path: "/v3/kv/range", content_type, body: body.into() }).await;
+}
+
+/// Streams of answers had no bound: they were said to be made when there is room to send, but a part is made first, and then it
+/// waits for room. A client that asked for many ranges as streams had the first part of each in the server's memory, 15 MiB a call.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ranges_in_parts_are_bounded_when_they_are_asked_for_all_at_once() {
+    check_all_at_once(Call::grpc("/etcdserverpb.KV/RangeStream", &all_keys())).await;
+}
+
+/// The same of who leads: 1.5 MiB a call.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leaders_that_are_observed_all_at_once_are_bounded() {
+    let served = Served::start().await;
+    served.shared().store.put("e/1", vec![b'v'; VALUE_BYTES]).wait().unwrap();
+    let observe = Call::grpc("/v3electionpb.Election/Observe", &LeaderRequest { name: "e".into() });
+    check_all(served, |_| observe.clone(), false).await;
+}
+
+const REFLECTIONS: [&str; 2] = [
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
+
+fn described(host: &str) -> ServerReflectionRequest {
+    let symbol = MessageRequest::FileContainingSymbol("etcdserverpb.KV".to_owned());
+    ServerReflectionRequest { host: host.to_owned(), message_request: Some(symbol) }
+}
+
+/// Whoever asks for descriptions, who needs no login, is answered with the question too, twice: it could have four mebibytes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_needs_a_long_question_to_ask_what_there_is() {
+    let served = Served::start().await;
+    let sender = connect(&served).await;
+    for path in REFLECTIONS {
+        for (host_bytes, is_answered) in [(1, true), (8 << 10, true), (64 << 10, false)] {
+            let call = Call::grpc(path, &described(&"h".repeat(host_bytes)));
+            let (answer, mut body) = begin(&sender, &call).await;
+            body.send_data(call.body.into(), true).unwrap();
+            assert_eq!(read(answer).await > 2 * host_bytes, is_answered, "{host_bytes} bytes for {path}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn descriptions_that_nobody_reads_are_counted() {
+    const STREAMS: usize = 100;
+    const ASKED: usize = 20;
+    let served = Served::start().await;
+    let unread = || served.shared().counts.unread_bytes.get();
+    let deaf = connect(&served).await;
+    let question = Call::grpc(REFLECTIONS[0], &described("")).body.repeat(ASKED);
+    let mut answers = Vec::new();
+    for path in REFLECTIONS.into_iter().cycle().take(STREAMS) {
+        let (answer, mut body) = begin(&deaf, &Call { path, ..Call::key() }).await;
+        body.send_data(question.clone().into(), true).unwrap();
+        answers.push(answer);
+    }
+    eventually("what waits should be counted", || unread() > 1 << 20).await;
+    let reading: Vec<_> = answers.into_iter().map(|answer| tokio::spawn(read(answer))).collect();
+    for read in reading {
+        assert!(read.await.unwrap() > ASKED * 1000, "nothing is lost");
+    }
+    eventually("nothing should be left", || unread() == 0).await;
+}
+
+/// On streams that have begun there is no call before which to wait for room, so what comes of them waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leaders_that_come_later_are_bounded() {
+    let served = Served::start().await;
+    let shared = served.shared();
+    shared.store.put("a", vec![b'v'; VALUE_BYTES]).wait().unwrap();
+    let unread = || shared.counts.unread_bytes.get();
+    let (deaf, other) = (connect(&served).await, connect(&served).await);
+    let observe = Call::grpc("/v3electionpb.Election/Observe", &LeaderRequest { name: "e".into() });
+    let mut answers = Vec::new();
+    for _ in 0..CALLS {
+        let (answer, mut body) = begin(&deaf, &observe).await;
+        body.send_data(observe.body.clone().into(), true).unwrap();
+        answers.push(in_time("the stream", answer).await.unwrap());
+    }
+    shared.store.put("e/1", vec![b'w'; VALUE_BYTES]).wait().unwrap();
+    eventually("they should be told while there is room", || unread() > OWN_BYTES_MAX).await;
+    for _ in 0..20 {
+        assert!(read(ask(&other).await).await > VALUE_BYTES, "who reads is served");
+        assert!(unread() <= OWN_BYTES_MAX + BEYOND_BYTES_MAX, "{} MiB", unread() >> 20);
+    }
+    let told = |answer| tokio::spawn(read_body(answer, VALUE_BYTES));
+    let reading: Vec<_> = answers.into_iter().map(told).collect();
+    for read in reading {
+        assert!(read.await.unwrap() > VALUE_BYTES, "each is told");
+    }
+    eventually("nothing should be left", || unread() == 0).await;
+}
+
+/// A request that came in one piece was not counted while it waited for room: sixteen kibibytes a call, and more, as it held on
+/// to what it was read into.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_wait_for_room_are_counted() {
+    const WAITING: usize = 50;
+    const BYTES: usize = 15_000;
+    let served = Served::start().await;
+    let shared = served.shared();
+    shared.store.put("a", vec![b'v'; VALUE_BYTES]).wait().unwrap();
+    let (unread, kept) = (|| shared.counts.unread_bytes.get(), || shared.counts.kept_bytes.get());
+    let deaf = connect(&served).await;
+    let mut answers = Vec::new();
+    while unread() <= OWN_BYTES_MAX {
+        let before = unread();
+        answers.push(ask(&deaf).await);
+        eventually("an answer should be made while there is room", || unread() > before).await;
+    }
+    let put = PutRequest { key: "b".into(), value: vec![b'w'; BYTES].into(), ..PutRequest::default() };
+    for _ in 0..WAITING {
+        let call = Call::grpc("/etcdserverpb.KV/Put", &put);
+        let (answer, mut body) = begin(&deaf, &call).await;
+        body.send_data(call.body.into(), true).unwrap();
+        answers.push(answer);
+    }
+    let waiting = i64::try_from(WAITING * BYTES).unwrap();
+    eventually("what waits should be counted", || kept() > waiting).await;
+    let reading: Vec<_> = answers.into_iter().map(|answer| tokio::spawn(read(answer))).collect();
+    for read in reading {
+        assert!(read.await.unwrap() > 0, "it is answered when there is room");
+    }
+    eventually("nothing should be left", || kept() == 0 && unread() == 0).await;
+}
+
+/// Sends a body as there is room for it, and so no call's before the one before it was taken.
+async fn send(body: &mut SendStream<Bytes>, mut rest: Bytes) {
+    while !rest.is_empty() {
+        body.reserve_capacity(rest.len());
+        let room = std::future::poll_fn(|cx| body.poll_capacity(cx)).await.unwrap().unwrap();
+        let piece = rest.split_to(room.min(rest.len()));
+        body.send_data(piece, rest.is_empty()).unwrap();
+    }
+}
+
+/// A request that had begun counted no more, and the connection went on taking further ones: whoever puts faster than the disk
+/// commits had all of it in the server's memory, until that was full.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn puts_that_come_faster_than_they_are_done_wait_and_none_is_refused() {
+    const PUTS: usize = 200;
+    let served = Served::start().await;
+    let shared = served.shared();
+    shared.store.put("a", vec![b'v'; VALUE_BYTES]).wait().unwrap();
+    let kept = || shared.counts.kept_bytes.get();
+    let (fast, other) = (connect(&served).await, connect(&served).await);
+    let (go_on, waits) = std::sync::mpsc::channel::<()>();
+    let (begins, begun) = tokio::sync::oneshot::channel();
+    let store = shared.store.clone();
+    let held = std::thread::spawn(move || {
+        let held = store.transact(move |_| {
+            let _ = (begins.send(()), waits.recv());
+            Ok::<_, watchful::Error>(())
+        });
+        held.wait()
+    });
+    in_time("a transaction that others wait for", begun).await.unwrap();
+    let sending = tokio::spawn(async move {
+        let mut answers = Vec::new();
+        let put =
+            PutRequest { key: "b".into(), value: vec![b'w'; VALUE_BYTES].into(), ..PutRequest::default() };
+        let call = Call::grpc("/etcdserverpb.KV/Put", &put);
+        for _ in 0..PUTS {
+            let (answer, mut body) = begin(&fast, &call).await;
+            send(&mut body, call.body.clone().into()).await;
+            answers.push(tokio::spawn(status(answer)));
+        }
+        answers
+    });
+    eventually("what is under way should be counted", || kept() > OWN_BYTES_MAX).await;
+    for _ in 0..20 {
+        assert!(read(ask(&other).await).await > VALUE_BYTES, "others are served");
+        assert!(kept() <= OWN_BYTES_MAX + (4 << 20), "{} MiB are kept", kept() >> 20);
+    }
+    drop(go_on);
+    held.join().unwrap().unwrap();
+    for answered in in_time("that all are sent", sending).await.unwrap() {
+        assert_eq!(in_time("an answer", answered).await.unwrap(), "0", "it waits, and is done");
+    }
+    eventually("nothing should be left", || kept() == 0).await;
+}
+
+/// Who waits for the lead may do so for ever, and what it asked with was not counted meanwhile: two mebibytes a call. It holds up
+/// nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_others_is_counted_and_holds_up_nobody() {
+    const CAMPAIGNS: usize = 80;
+    let served = Served::start().await;
+    let shared = served.shared();
+    shared.store.put("a", vec![b'v'; VALUE_BYTES]).wait().unwrap();
+    let kept = || shared.counts.kept_bytes.get();
+    let sender = connect(&served).await;
+    let mut open = Vec::new();
+    for lease in 1..=i64::try_from(CAMPAIGNS).unwrap() {
+        shared.store.lease_grant(lease, 60).await.unwrap();
+        let value = vec![b'w'; VALUE_BYTES].into();
+        let call = Call::grpc(
+            "/v3electionpb.Election/Campaign",
+            &CampaignRequest { name: "e".into(), lease, value },
+        );
+        let (answer, mut body) = begin(&sender, &call).await;
+        send(&mut body, call.body.into()).await;
+        open.push(answer);
+    }
+    assert!(read(open.remove(0)).await > 0, "the first one leads");
+    let waiting = i64::try_from((CAMPAIGNS - 1) * VALUE_BYTES).unwrap();
+    eventually("those that wait should be counted", || kept() > waiting).await;
+    assert!(kept() > OWN_BYTES_MAX, "it is more than may be under way");
+    assert!(read(ask(&sender).await).await > VALUE_BYTES, "others of the connection are served");
+    drop(open);
+    eventually("nothing should be left", || kept() == 0).await;
+}
+
+/// A call of a method that there is not waited for the end of its request, which clients of a stream say last, if ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_for_no_method_hears_it_at_once() {
+    let served = Served::start().await;
+    let sender = connect(&served).await;
+    let (answer, _body) = begin(&sender, &Call { path: "/no.such/Method", ..Call::key() }).await;
+    assert_eq!(in_time("the refusal", status(answer)).await, "12");
+}
+
+/// Pages are not made at once, so there were as many under way as anybody asked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_that_are_asked_for_all_at_once_are_bounded() {
+    const PAGES: usize = 3000;
+    let served = Served::start().await;
+    let shared = served.shared();
+    shared.store.put("a", vec![b'v'; VALUE_BYTES]).wait().unwrap();
+    let unread = || shared.counts.unread_bytes.get();
+    let (deaf, other) = (connect(&served).await, connect(&served).await);
+    let page_bytes = served.get("/metrics").await.text.len();
+    assert!(page_bytes * PAGES > 80 << 20, "{page_bytes} bytes are too few");
+    let mut answers = Vec::new();
+    for _ in 0..PAGES {
+        let mut sender = in_time("room for a call", deaf.clone().ready()).await.unwrap();
+        let request = Request::get("http://localhost/metrics").body(()).unwrap();
+        answers.push(sender.send_request(request, true).unwrap());
+    }
+    eventually("pages should be made while there is room", || unread() > OWN_BYTES_MAX).await;
+    for _ in 0..20 {
+        assert!(read(ask(&other).await).await > VALUE_BYTES, "who reads is served");
+        assert!(unread() <= OWN_BYTES_MAX + BEYOND_BYTES_MAX, "{} MiB", unread() >> 20);
+    }
+    drop(answers);
+    eventually("nothing should be left", || unread() == 0).await;
 }
 
 /// Nor had plain HTTP.
