@@ -25,13 +25,17 @@ pub(super) fn txn(shared: &Shared, executed: Committed<TxnResponse>) -> pb::TxnR
     pb::TxnResponse { header: Some(header), ..told.txn(executed.value) }
 }
 
+/// How many bytes records take.
+pub(super) fn bytes(records: &[Record]) -> usize {
+    records.iter().map(Record::encoded_len).sum()
+}
+
 /// How many bytes were found, in whatever part of a transaction.
 pub(super) fn found_bytes(done: &TxnResponse) -> usize {
-    let all = |records: &[Record]| records.iter().map(Record::encoded_len).sum::<usize>();
     let found = done.responses.iter().map(|response| match response {
-        OpResponse::Range(found) => all(&found.records),
-        OpResponse::Put(prev) => all(prev.as_slice()),
-        OpResponse::Delete(deleted) => all(&deleted.prev),
+        OpResponse::Range(found) => bytes(&found.records),
+        OpResponse::Put(prev) => bytes(prev.as_slice()),
+        OpResponse::Delete(deleted) => bytes(&deleted.prev),
         OpResponse::Txn(nested) => found_bytes(nested),
     });
     found.sum()

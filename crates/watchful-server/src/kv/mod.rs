@@ -31,7 +31,7 @@ use crate::answers;
 use crate::auth::Need;
 use crate::rights::{Refused, Rights};
 use crate::state::Shared;
-use crate::unread::Unread;
+use crate::unread::{Charge, Unread};
 
 pub(crate) use stream::RangeStream;
 
@@ -52,7 +52,13 @@ impl Kv {
         if is_too_large { Err(answers::request_too_large()) } else { Ok(()) }
     }
 
-    pub(crate) async fn put(&self, rights: Rights, request: &PutRequest) -> Result<PutResponse, Status> {
+    /// What it finds of before counts as the connection's from within the transaction on: many are worked out together.
+    pub(crate) async fn put(
+        &self,
+        rights: Rights,
+        request: &PutRequest,
+        unread: Option<Arc<Unread>>,
+    ) -> Result<PutResponse, Status> {
         self.check_size(request)?;
         self.shared.refuse_growth()?;
         needs::put(&rights, request)?;
@@ -60,19 +66,25 @@ impl Kv {
         let (key, value, lease) = (request.key.clone(), request.value.clone(), request.lease);
         let put = self.shared.store.transact(move |txn| {
             rights.hold_in()?;
+            look_for_room(unread.as_ref())?;
             rights.may_attach(txn, [(&*key, lease)])?;
-            Ok::<_, Refused>(txn.put_with(&key, &value, options)?)
+            let prev = txn.put_with(&key, &value, options)?;
+            let charge = reserve(unread.as_ref(), answer::bytes(prev.as_slice()));
+            Ok::<_, Refused>((prev, charge))
         });
-        let Committed { revision, value: prev, .. } = self.shared.written(put.await).await?;
+        let put = self.shared.written(put.await).await?;
+        let Committed { revision, value: (prev, _until_it_is_an_answer), .. } = put;
         self.shared.counts.puts.add(1);
         let header = Some(self.shared.header_at(revision));
         Ok(PutResponse { header, prev_kv: prev.map(Into::into) })
     }
 
+    /// Counted as what a put finds.
     pub(crate) async fn delete_range(
         &self,
         rights: Rights,
         request: &DeleteRangeRequest,
+        unread: Option<Arc<Unread>>,
     ) -> Result<DeleteRangeResponse, Status> {
         self.check_size(request)?;
         self.shared.refuse_damaged()?;
@@ -84,14 +96,17 @@ impl Kv {
         };
         let deleted = self.shared.store.transact(move |txn| {
             rights.hold_in()?;
-            Ok::<_, Refused>(txn.delete_range(&range, prev_kv)?)
+            look_for_room(unread.as_ref())?;
+            let deleted = txn.delete_range(&range, prev_kv)?;
+            let charge = reserve(unread.as_ref(), answer::bytes(&deleted.prev));
+            Ok::<_, Refused>((deleted, charge))
         });
-        let deleted = deleted.await?;
+        let Committed { revision, value: (deleted, _until_it_is_an_answer), .. } = deleted.await?;
         self.shared.counts.deletes.add(1);
-        Ok(answer::delete_range(Some(self.shared.header_at(deleted.revision)), deleted.value))
+        Ok(answer::delete_range(Some(self.shared.header_at(revision)), deleted))
     }
 
-    /// What it finds counts as the connection's from within the transaction on: many are worked out together.
+    /// Counted as what a put finds.
     pub(crate) async fn txn(
         &self,
         rights: Rights,
@@ -107,12 +122,10 @@ impl Kv {
         let (attached, transaction) = (needs::attached(request), request::txn(request, &self.shared.store)?);
         let executed = self.shared.store.transact(move |txn| {
             rights.hold_in()?;
-            if unread.as_ref().is_some_and(|unread| unread.is_full()) {
-                return Err(answers::no_room().into());
-            }
+            look_for_room(unread.as_ref())?;
             rights.may_attach(txn, attached.iter().map(|(key, lease)| (&**key, *lease)))?;
             let done = txn.execute(&transaction)?;
-            let charge = unread.as_ref().and_then(|unread| unread.reserve(answer::found_bytes(&done)));
+            let charge = reserve(unread.as_ref(), answer::found_bytes(&done));
             Ok::<_, Refused>((done, charge))
         });
         let executed = self.shared.written(executed.await).await?;
@@ -188,6 +201,27 @@ impl Kv {
     }
 }
 
+/// Refuses a write whose answer there is no room for: it is done once there is some.
+fn look_for_room(unread: Option<&Arc<Unread>>) -> Result<(), Refused> {
+    if unread.is_some_and(|unread| unread.is_full()) { Err(answers::no_room().into()) } else { Ok(()) }
+}
+
+/// Counts what a write has found.
+fn reserve(unread: Option<&Arc<Unread>>, bytes: usize) -> Option<Charge> {
+    unread.and_then(|unread| unread.reserve(bytes))
+}
+
+/// Does a write, when there is room for its answer.
+async fn in_room<T, F: Future<Output = Result<T, Status>>>(
+    unread: Option<&Arc<Unread>>,
+    write: impl Fn() -> F,
+) -> Result<T, Status> {
+    match unread {
+        Some(unread) => unread.until_room(write).await,
+        None => write().await,
+    }
+}
+
 /// Runs a long read, which may touch cold pages, where the other tasks of this thread can go on elsewhere meanwhile.
 fn aside<T>(read: impl FnOnce() -> T) -> T {
     match tokio::runtime::Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
@@ -240,8 +274,9 @@ impl kv_server::Kv for Kv {
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
         check::put(request.get_ref())?;
-        let put = |rights| Kv::put(self, rights, request.get_ref());
-        self.shared.decided(&request, put).await.map(Response::new)
+        let unread = Unread::of(request.extensions()).filter(|_| request.get_ref().prev_kv);
+        let put = |rights| Kv::put(self, rights, request.get_ref(), unread.cloned());
+        in_room(unread, || self.shared.decided(&request, put)).await.map(Response::new)
     }
 
     async fn delete_range(
@@ -249,8 +284,9 @@ impl kv_server::Kv for Kv {
         request: Request<DeleteRangeRequest>,
     ) -> Result<Response<DeleteRangeResponse>, Status> {
         check::delete_range(request.get_ref())?;
-        let delete = |rights| Kv::delete_range(self, rights, request.get_ref());
-        self.shared.decided(&request, delete).await.map(Response::new)
+        let unread = Unread::of(request.extensions()).filter(|_| request.get_ref().prev_kv);
+        let delete = |rights| Kv::delete_range(self, rights, request.get_ref(), unread.cloned());
+        in_room(unread, || self.shared.decided(&request, delete)).await.map(Response::new)
     }
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
@@ -259,12 +295,7 @@ impl kv_server::Kv for Kv {
         intervals::check(&request.get_ref().failure)?;
         let unread = Unread::of(request.extensions());
         let txn = |rights| Kv::txn(self, rights, request.get_ref(), unread.cloned());
-        let decided = || self.shared.decided(&request, txn);
-        let done = match unread {
-            Some(unread) => unread.until_room(decided).await,
-            None => decided().await,
-        };
-        done.map(Response::new)
+        in_room(unread, || self.shared.decided(&request, txn)).await.map(Response::new)
     }
 
     async fn compact(

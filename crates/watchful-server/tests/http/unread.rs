@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use watchful_wire::etcdserverpb::request_op::Request as Op;
-use watchful_wire::etcdserverpb::{PutRequest, RangeRequest, RequestOp, TxnRequest};
+use watchful_wire::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest};
 use watchful_wire::v3electionpb::{CampaignRequest, LeaderRequest};
 
 use crate::support::{PATIENCE, Served, base64, in_time};
@@ -214,6 +214,31 @@ async fn json_that_is_asked_for_all_at_once_is_bounded() {
     let body = format!(r#"{{"key":"{}","range_end":"{}"}}"#, base64("a"), base64("b"));
     let content_type = "application/json";
     check_all_at_once(Call { path: "/v3/kv/range", content_type, body: body.into() }).await;
+}
+
+fn put_again() -> PutRequest {
+    PutRequest { key: "a".into(), ignore_value: true, prev_kv: true, ..PutRequest::default() }
+}
+
+/// Only transactions were counted from within: what puts and deletes found of before was 1.5 MiB a call, of as many calls as a
+/// commit takes, before the first of them was an answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_puts_replace_is_bounded_when_it_is_asked_for_all_at_once() {
+    check_all_at_once(Call::grpc("/etcdserverpb.KV/Put", &put_again())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_deletes_take_away_is_bounded_when_it_is_asked_for_all_at_once() {
+    let served = Served::start().await;
+    for at in 0..CALLS {
+        served.shared().store.put(format!("d/{at}"), vec![b'v'; VALUE_BYTES]).wait().unwrap();
+    }
+    let delete = |at| {
+        let key = format!("d/{at}").into();
+        let delete = DeleteRangeRequest { key, prev_kv: true, ..DeleteRangeRequest::default() };
+        Call::grpc("/etcdserverpb.KV/DeleteRange", &delete)
+    };
+    check_all(served, delete, true).await;
 }
 
 /// Streams of answers had no bound: they were said to be made when there is room to send, but a part is made first, and then it

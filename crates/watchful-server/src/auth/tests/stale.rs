@@ -32,14 +32,14 @@ async fn what_was_decided_before_a_change_is_not_done_after_it() {
     };
     lease.grant(pb::LeaseGrantRequest { id: 7, ttl: 60 }).await.unwrap();
     let stale = rights();
-    let made = kv.put(stale.clone(), &put("k")).await.unwrap().header.unwrap().revision;
+    let made = kv.put(stale.clone(), &put("k"), None).await.unwrap().header.unwrap().revision;
     place.change_nothing_but_the_revision().await;
 
     let range = pb::RangeRequest { key: "k".into(), ..pb::RangeRequest::default() };
     refused(kv.range(&stale, &range));
-    refused(kv.put(stale.clone(), &put("k")).await);
+    refused(kv.put(stale.clone(), &put("k"), None).await);
     let delete = pb::DeleteRangeRequest { key: "k".into(), ..pb::DeleteRangeRequest::default() };
-    refused(kv.delete_range(stale.clone(), &delete).await);
+    refused(kv.delete_range(stale.clone(), &delete, None).await);
     let success = vec![pb::RequestOp { request: Some(Op::RequestPut(put("k"))) }];
     refused(kv.txn(stale.clone(), &pb::TxnRequest { success, ..pb::TxnRequest::default() }, None).await);
     refused(lease.revoke(stale.clone(), &pb::LeaseRevokeRequest { id: 7 }).await);
@@ -90,7 +90,7 @@ async fn put_across(place: &Place, token: &str, change: impl AsyncFn()) -> (Resu
         if tries.get() == 1 {
             change().await;
         }
-        kv.put(rights, request.get_ref()).await.map(drop)
+        kv.put(rights, request.get_ref(), None).await.map(drop)
     };
     (shared.decided(&request, put).await, tries.get())
 }
