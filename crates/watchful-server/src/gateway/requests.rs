@@ -106,6 +106,12 @@ struct Messages {
 }
 
 impl Messages {
+    /// Counts what is in the values now.
+    fn count(&mut self) -> Result<(), Status> {
+        let len = self.values.len();
+        self.kept.as_mut().map_or(Ok(()), |kept| kept.set(len))
+    }
+
     /// Says what is wrong. Nobody hears it where the answer has gone already.
     fn refuse(&mut self, status: Status) -> Poll<Option<Bytes>> {
         self.refuse.take().map(|refuse| refuse.send(status));
@@ -119,7 +125,7 @@ impl Stream for Messages {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         while self.refuse.is_some() {
             match self.values.next() {
-                Ok(Some(value)) => match json::to_bytes(&self.input, &value) {
+                Ok(Some(value)) => match self.count().and_then(|()| json::to_bytes(&self.input, &value)) {
                     Ok(message) => return Poll::Ready(Some(message)),
                     Err(status) => return self.refuse(status),
                 },
@@ -129,8 +135,7 @@ impl Stream for Messages {
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => {
                     self.values.extend(&frame.into_data().unwrap_or_default());
-                    let len = self.values.len();
-                    if let Some(Err(status)) = self.kept.as_mut().map(|kept| kept.set(len)) {
+                    if let Err(status) = self.count() {
                         return self.refuse(status);
                     }
                 }

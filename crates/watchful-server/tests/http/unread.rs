@@ -453,6 +453,20 @@ async fn who_waits_for_others_is_counted_and_holds_up_nobody() {
     eventually("nothing should be left", || kept() == 0).await;
 }
 
+/// Objects of JSON that had been taken went on counting until the next one came: a watch that asked once counted for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_json_asked_for_counts_no_more_when_it_has_been_taken() {
+    let served = Served::start().await;
+    let kept = || served.shared().counts.kept_bytes.get();
+    let sender = connect(&served).await;
+    let body = format!(r#"{{"create_request":{{"key":"{}"}}}}"#, base64("k".repeat(1000)));
+    let call = Call { path: "/v3/watch", content_type: "application/json", body: body.into() };
+    let (answer, mut body) = begin(&sender, &call).await;
+    body.send_data(call.body.into(), false).unwrap();
+    assert!(read_to(answer, 0).await > 0, "it is created");
+    eventually("nothing is kept of it", || kept() == 0).await;
+}
+
 /// A call of a method that there is not waited for the end of its request, which clients of a stream say last, if ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_asks_for_no_method_hears_it_at_once() {
