@@ -166,6 +166,8 @@ fn own_keys() -> Vec<u8> {
 const RANGE: &str = "/etcdserverpb.KV/Range";
 const PUT: &str = "/etcdserverpb.KV/Put";
 const WATCH: &str = "/etcdserverpb.Watch/Watch";
+const RANGE_STREAM: &str = "/etcdserverpb.KV/RangeStream";
+const OBSERVE: &str = "/v3electionpb.Election/Observe";
 
 /// The attack that is called "rapid reset" (CVE-2023-44487).
 fn rapid_reset(target: &Target, _: &mut SplitMix64) -> Done {
@@ -304,14 +306,21 @@ fn wide(target: &Target) -> io::Result<Http2> {
     Ok(http2)
 }
 
-/// The headers of all calls are sent before the first of them asks for anything, and no answer is read.
+/// The headers of all calls are sent before the first of them asks for anything, and no answer is read: lists, whole and in
+/// parts, who leads, and what a put replaces.
 fn asked_afterwards(target: &Target, _: &mut SplitMix64) -> Done {
     again(target, || {
         let mut http2 = wide(target)?;
-        let calls: Vec<_> = (0..target.many).map(|_| http2.call(RANGE, target.token.as_deref(), 0)).collect();
+        // A put that says that the value stays, and asks what was there.
+        let put_again = [field(1, b"m/0"), vec![4 << 3, 1, 5 << 3, 1]].concat();
+        let asked =
+            [(RANGE, own_keys()), (RANGE_STREAM, own_keys()), (OBSERVE, field(1, b"m")), (PUT, put_again)];
+        let asked: Vec<_> = asked.iter().cycle().take(target.many).collect();
+        let begin = |(path, _): &&(&str, Vec<u8>)| http2.call(path, target.token.as_deref(), 0);
+        let calls: Vec<_> = asked.iter().map(begin).collect();
         http2.flush()?;
-        for stream in &calls {
-            http2.frame(DATA, END_STREAM, *stream, &grpc(&own_keys()));
+        for (stream, (_, message)) in calls.iter().zip(asked) {
+            http2.frame(DATA, END_STREAM, *stream, &grpc(message));
         }
         http2.flush()?;
         // So long there is somebody who does not read: whoever looks for a sign of the server's would have to.
@@ -381,7 +390,7 @@ fn watches(target: &Target, random: &mut SplitMix64) -> Done {
     })
 }
 
-const PATHS: [&str; 12] = [
+const PATHS: [&str; 16] = [
     RANGE,
     PUT,
     "/etcdserverpb.KV/DeleteRange",
@@ -393,6 +402,10 @@ const PATHS: [&str; 12] = [
     "/etcdserverpb.Auth/Authenticate",
     "/etcdserverpb.Auth/UserAdd",
     "/etcdserverpb.Maintenance/Snapshot",
+    RANGE_STREAM,
+    OBSERVE,
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
     "/no.such/Method",
 ];
 
