@@ -31,6 +31,7 @@ pub(crate) struct Http2 {
 /// A frame that the server sent.
 struct Frame {
     kind: u8,
+    flags: u8,
     payload: Vec<u8>,
 }
 
@@ -102,10 +103,10 @@ impl Http2 {
     fn read(&mut self) -> io::Result<Frame> {
         let mut head = [0; 9];
         self.stream.read_exact(&mut head)?;
-        let [a, b, c, kind, ..] = head;
+        let [a, b, c, kind, flags, ..] = head;
         let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
         self.stream.read_exact(&mut payload)?;
-        Ok(Frame { kind, payload })
+        Ok(Frame { kind, flags, payload })
     }
 
     /// Sends what there is, and waits until the server has seen it.
@@ -113,6 +114,17 @@ impl Http2 {
         self.frame(PING, 0, 0, &[7; 8]);
         self.flush()?;
         while self.read()?.kind != PING {}
+        Ok(())
+    }
+
+    /// Sends what there is, and waits until so many calls are answered.
+    pub(crate) fn answered(&mut self, mut calls: u64) -> io::Result<()> {
+        self.flush()?;
+        while calls > 0 {
+            let Frame { kind, flags, .. } = self.read()?;
+            let is_end = matches!(kind, HEADERS | DATA) && flags & END_STREAM != 0;
+            calls -= u64::from(is_end || kind == RST_STREAM);
+        }
         Ok(())
     }
 
