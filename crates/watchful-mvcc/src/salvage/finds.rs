@@ -220,7 +220,9 @@ impl Finds {
         while self.rows.pop_if(|row| row.place.page() == page).is_some() {}
         let rows = self.rows.len();
         self.gaps.retain(|at, _| *at <= rows);
-        self.gap().is_wide = true;
+        let gap = self.gap();
+        // Or what leads to it should lead to another.
+        (gap.is_wide, gap.may_be_loose) = (true, true);
     }
 
     /// The same for another table.
