@@ -5,7 +5,9 @@
 use watchful_mvcc::{LostRevisions, Mvcc, MvccError, check};
 use watchful_revision::Revision;
 
-use crate::salvage::{PAGE_BYTES, damage, flip, is_branch, keys, last_revision, long, places, put, save};
+use crate::salvage::{
+    PAGE_BYTES, damage, flip, is_branch, is_lost, keys, last_revision, list, long, places, put, save, u64_at,
+};
 use crate::support::{Store, rows_at};
 
 /// A store with changes, a lease and a note.
@@ -56,21 +58,11 @@ fn u16_at(bytes: &[u8], at: usize) -> u16 {
     u16::from_ne_bytes(*bytes[at..].first_chunk().unwrap())
 }
 
-fn number_at(bytes: &[u8], at: usize) -> usize {
-    usize::try_from(u64::from_ne_bytes(*bytes[at..].first_chunk().unwrap())).unwrap()
-}
-
-/// The page with the list of tables.
-fn list(bytes: &[u8]) -> usize {
-    let newest = if number_at(bytes, PAGE_BYTES + 144) > number_at(bytes, 144) { PAGE_BYTES } else { 0 };
-    number_at(bytes, newest + 128)
-}
-
 /// The page at which the log begins, and the places in the file of the nodes' places on it.
 fn root_of_log(bytes: &[u8]) -> (usize, Vec<usize>) {
     let at = list(bytes) * PAGE_BYTES;
     let tree = at + places(&bytes[at..at + PAGE_BYTES], b"log")[0] + 3;
-    let root = number_at(bytes, tree + 40);
+    let root = u64_at(bytes, tree + 40);
     let nodes = usize::from(u16_at(bytes, root * PAGE_BYTES + 12) - 16) / 2;
     (root, (0..nodes).map(|node| root * PAGE_BYTES + 16 + 2 * node).collect())
 }
@@ -80,8 +72,8 @@ fn root_of_log(bytes: &[u8]) -> (usize, Vec<usize>) {
 fn a_list_of_tables_that_is_too_short_is_told() {
     let mut store = store();
     damage(&mut store, |bytes| {
-        let list = list(bytes);
-        less_by_a_node(bytes, list);
+        let page = list(bytes);
+        less_by_a_node(bytes, page);
         for place in places(bytes, b"x/0") {
             bytes[place / PAGE_BYTES * PAGE_BYTES..][..PAGE_BYTES].fill(0);
         }
@@ -180,8 +172,7 @@ fn a_damaged_revision_is_not_believed() {
     });
     let (_dir, saved, report) = save(&store);
     assert_eq!(keys(&saved, 6), ["a=1", "b=1", "c=1"]);
-    let is_told = |lost: &LostRevisions| lost.first <= 4 && lost.last.is_none_or(|last| last >= 4);
-    assert!(report.lost.iter().any(is_told), "{report:?}");
+    assert!(is_lost(&report, 4), "{report:?}");
 }
 
 /// What a branch leads to may be anywhere: on a page that there is not, on one of its other leaves, on one of another kind, or
@@ -217,14 +208,9 @@ fn a_leaf_that_a_branch_does_not_lead_to_is_found() {
         // Of the newest revision nothing is kept where a part of it is lost.
         let is_end_lost = report.current_revision < current;
         assert!(report.changes >= changes_min || is_end_lost, "{story}: {report:?}");
-        let is_lost = |revision: u64| {
-            let is_in =
-                |lost: &LostRevisions| (lost.first..=lost.last.unwrap_or(current)).contains(&revision);
-            report.lost.iter().any(is_in)
-        };
         let rows = rows_at(&saved, report.current_revision);
         for row in owed.iter().filter(|row| !rows.contains(row)) {
-            assert!(is_lost(row.revision.main), "{story}: {row:?} is gone: {report:?}");
+            assert!(is_lost(&report, row.revision.main), "{story}: {row:?} is gone: {report:?}");
         }
         for row in rows.iter().filter(|row| !owed.contains(row)) {
             assert!(
@@ -273,7 +259,6 @@ fn a_record_in_the_place_of_another_is_told() {
         let (_dir, saved, report) = save(&store);
         let gone = number as u64 + 2;
         assert!(!keys(&saved, report.current_revision).contains(&format!("k{}=1", number + 10)));
-        let is_told = |lost: &LostRevisions| lost.first <= gone && lost.last.is_none_or(|last| last >= gone);
-        assert!(report.lost.iter().any(is_told), "{gone}: {report:?}");
+        assert!(is_lost(&report, gone), "{gone}: {report:?}");
     }
 }

@@ -49,6 +49,28 @@ pub(crate) fn save(store: &Store) -> (tempfile::TempDir, Mvcc, SalvageReport) {
     (dir, mvcc, report)
 }
 
+/// Whether the report says that `revision` is lost.
+pub(crate) fn is_lost(report: &SalvageReport, revision: u64) -> bool {
+    let is_in =
+        |lost: &LostRevisions| lost.first <= revision && lost.last.is_none_or(|last| revision <= last);
+    report.lost.iter().any(is_in)
+}
+
+/// The number that starts at `at`.
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> usize {
+    usize::try_from(u64::from_ne_bytes(*bytes[at..].first_chunk().unwrap())).unwrap()
+}
+
+/// Where the newest of the two first pages begins.
+pub(crate) fn newest(bytes: &[u8]) -> usize {
+    if u64_at(bytes, PAGE_BYTES + 144) > u64_at(bytes, 144) { PAGE_BYTES } else { 0 }
+}
+
+/// The page with the list of tables.
+pub(crate) fn list(bytes: &[u8]) -> usize {
+    u64_at(bytes, newest(bytes) + 128)
+}
+
 pub(crate) fn keys(mvcc: &Mvcc, revision: u64) -> Vec<String> {
     rows_at(mvcc, revision)
         .iter()
@@ -279,9 +301,7 @@ fn what_a_damaged_branch_led_to_is_found() {
 fn nothing_is_taken_from_pages_that_may_be_old() {
     let mut store = long();
     damage(&mut store, |bytes| {
-        let number_at = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap());
-        let newest = if number_at(PAGE_BYTES + 144) > number_at(144) { PAGE_BYTES } else { 0 };
-        let free = usize::try_from(number_at(newest + 80)).unwrap();
+        let free = u64_at(bytes, newest(bytes) + 80);
         bytes[free * PAGE_BYTES..][..PAGE_BYTES].fill(0);
         zero_branches(bytes);
     });
@@ -447,6 +467,14 @@ fn a_change_that_is_missing_where_nothing_shows_it_makes_keys_doubtful() {
     assert_eq!((saved.compact_revision(), saved.current_revision()), (5, 5));
 }
 
+/// Puts what is on the page at `old` into the one at `at`. False where nothing refers to that.
+fn takes_its_place(store: &Store, good: &[u8], old: usize, at: usize) -> bool {
+    let mut bytes = good.to_owned();
+    bytes[at + 8..at + PAGE_BYTES].copy_from_slice(&good[old + 8..old + PAGE_BYTES]);
+    fs::write(store.data_file(), bytes).unwrap();
+    !check(store.path()).unwrap().is_ok()
+}
+
 /// A leaf that was exchanged for an older page with rows of higher revisions was taken for what it said, and every good row
 /// of lower ones behind it was dropped: keys were gone, and the report told of other revisions, or named the wrong ones.
 #[test]
@@ -473,21 +501,12 @@ fn a_leaf_of_another_time_takes_no_good_row_with_it() {
     for (index, (from, upto, at)) in leaves.iter().enumerate() {
         // Some of those before and of those behind, near and far.
         for (other, _, old) in leaves.iter().skip(index % 3).step_by(3).filter(|(other, ..)| other != from) {
-            let mut bytes = good.clone();
-            bytes[at + 8..at + PAGE_BYTES].copy_from_slice(&good[old + 8..old + PAGE_BYTES]);
-            fs::write(store.data_file(), bytes).unwrap();
-            if check(store.path()).unwrap().is_ok() {
-                // Nothing refers to the page.
+            if !takes_its_place(&store, &good, *old, *at) {
                 break;
             }
             tried += 1;
             let (_dir, saved, report) = save(&store);
             assert!(report.compact_revision >= compact && !report.is_whole(), "{report:?}");
-            let is_lost = |revision: u64| {
-                let is_in =
-                    |lost: &LostRevisions| (lost.first..=lost.last.unwrap_or(current)).contains(&revision);
-                report.lost.iter().any(is_in)
-            };
             let (rows, owed) = (
                 rows_at(&saved, report.current_revision),
                 &owed_at[usize::try_from(report.current_revision).unwrap()],
@@ -495,7 +514,10 @@ fn a_leaf_of_another_time_takes_no_good_row_with_it() {
             for row in owed.iter().filter(|row| !rows.contains(row)) {
                 let was_on_it = (*from..=*upto).contains(&row.revision.main);
                 assert!(was_on_it, "{row:?} is gone, and was not on {from} where {other} is: {report:?}");
-                assert!(is_lost(row.revision.main), "{row:?} is gone with {other} at {from}: {report:?}");
+                assert!(
+                    is_lost(&report, row.revision.main),
+                    "{row:?} is gone with {other} at {from}: {report:?}"
+                );
             }
             for row in rows.iter().filter(|row| !owed.contains(row)) {
                 let is_doubtful = report.doubtful.iter().any(|key| *key == row.key);
@@ -531,11 +553,7 @@ fn a_leaf_of_another_time_takes_no_good_lease_with_it() {
     let mut tried = 0;
     for (from, upto, at) in &leaves {
         for (other, _, old) in leaves.iter().filter(|(other, ..)| other != from) {
-            let mut bytes = good.clone();
-            bytes[at + 8..at + PAGE_BYTES].copy_from_slice(&good[old + 8..old + PAGE_BYTES]);
-            fs::write(store.data_file(), bytes).unwrap();
-            if check(store.path()).unwrap().is_ok() {
-                // Nothing refers to the page.
+            if !takes_its_place(&store, &good, *old, *at) {
                 break;
             }
             tried += 1;
@@ -577,13 +595,8 @@ fn what_may_be_of_an_earlier_moment_is_not_called_whole() {
     let mut store = long();
     let older = fs::read(store.data_file()).unwrap();
     store.run("put last 3");
-    let number_at = |bytes: &[u8], at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap());
-    let list_of = |bytes: &[u8]| {
-        let newest = if number_at(bytes, PAGE_BYTES + 144) > number_at(bytes, 144) { PAGE_BYTES } else { 0 };
-        usize::try_from(number_at(bytes, newest + 128)).unwrap() * PAGE_BYTES
-    };
     damage(&mut store, |bytes| {
-        let (from, to) = (list_of(&older), list_of(bytes));
+        let (from, to) = (list(&older) * PAGE_BYTES, list(bytes) * PAGE_BYTES);
         bytes[to + 8..to + PAGE_BYTES].copy_from_slice(&older[from + 8..from + PAGE_BYTES]);
     });
     assert!(!check(store.path()).unwrap().is_ok());
