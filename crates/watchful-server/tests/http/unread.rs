@@ -13,7 +13,9 @@ use tokio::net::TcpStream;
 use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use watchful_wire::etcdserverpb::request_op::Request as Op;
-use watchful_wire::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest};
+use watchful_wire::etcdserverpb::{
+    DeleteRangeRequest, LeaseKeepAliveRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
+};
 use watchful_wire::v3electionpb::{CampaignRequest, LeaderRequest};
 
 use crate::support::{PATIENCE, Served, base64, in_time};
@@ -282,26 +284,37 @@ async fn nobody_needs_a_long_question_to_ask_what_there_is() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn descriptions_that_nobody_reads_are_counted() {
+/// A client that asks so many times on each of many streams, and reads nothing for now.
+async fn check_streams(paths: &[&'static str], question: &impl Message, asked: usize, answer_bytes: usize) {
     const STREAMS: usize = 100;
-    const ASKED: usize = 20;
     let served = Served::start().await;
     let unread = || served.shared().counts.unread_bytes.get();
     let deaf = connect(&served).await;
-    let question = Call::grpc(REFLECTIONS[0], &described("")).body.repeat(ASKED);
     let mut answers = Vec::new();
-    for path in REFLECTIONS.into_iter().cycle().take(STREAMS) {
-        let (answer, mut body) = begin(&deaf, &Call { path, ..Call::key() }).await;
-        body.send_data(question.clone().into(), true).unwrap();
+    for path in paths.iter().cycle().take(STREAMS) {
+        let call = Call::grpc(path, question);
+        let (answer, mut body) = begin(&deaf, &call).await;
+        body.send_data(call.body.repeat(asked).into(), true).unwrap();
         answers.push(answer);
     }
     eventually("what waits should be counted", || unread() > 1 << 20).await;
     let reading: Vec<_> = answers.into_iter().map(|answer| tokio::spawn(read(answer))).collect();
     for read in reading {
-        assert!(read.await.unwrap() > ASKED * 1000, "nothing is lost");
+        assert!(read.await.unwrap() > asked * answer_bytes, "nothing is lost");
     }
     eventually("nothing should be left", || unread() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn descriptions_that_nobody_reads_are_counted() {
+    check_streams(&REFLECTIONS, &described(""), 20, 1000).await;
+}
+
+/// They are made whether there is room or not, or leases would end: further calls wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keep_alives_that_nobody_reads_are_counted() {
+    let question = LeaseKeepAliveRequest { id: 7 };
+    check_streams(&["/etcdserverpb.Lease/LeaseKeepAlive"], &question, 1000, 30).await;
 }
 
 /// On streams that have begun there is no call before which to wait for room, so what comes of them waits for it.
