@@ -13,20 +13,26 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Request, Response, StatusCode, Version};
-use http_body::{Body, Frame, SizeHint};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, Version};
+use http_body::Body;
 use pin_project_lite::pin_project;
-use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 use tower::Service;
 
 use crate::gateway;
 use crate::http::is_grpc;
 use crate::metrics::{Kind, Method};
-use crate::observe::{Frames, PREFIX_LEN};
 use crate::state::Shared;
 use crate::unread::{Kept, Unread};
+
+mod asked;
+mod held;
+
+pub use asked::Asked;
+use asked::Most;
+pub use held::Held;
+use held::{Counted, Pace, held};
 
 /// A service whose calls wait until they are whole and there is room. (It is public, and so are its body types, because the
 /// service of a layer that is public is.)
@@ -64,37 +70,6 @@ impl<S> Bounded<S> {
 
 /// Calls that wait for what others do, and may do so for ever.
 const WAITING: [&str; 2] = ["/v3electionpb.Election/Campaign", "/v3lockpb.Lock/Lock"];
-
-/// What comes of it is in an outbox, and that has its bound.
-const WATCH: &str = "/etcdserverpb.Watch/Watch";
-
-/// What is asked is done when the answer is made, which may not wait therefore: a lease would end.
-const KEEP_ALIVE: &str = "/etcdserverpb.Lease/LeaseKeepAlive";
-
-/// When an answer is made, and whether it counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pace {
-    /// All of it, before it is given on.
-    AtOnce,
-    /// Piece by piece, each in turn and when there is room for it.
-    InTurn,
-    /// Piece by piece.
-    AsItComes,
-    /// The same, and it counts elsewhere.
-    Uncounted,
-}
-
-impl Pace {
-    fn of(method: Option<&Method>) -> Self {
-        let Some(method) = method else { return Self::AtOnce };
-        match (method.path(), method.kind()) {
-            (WATCH, _) => Self::Uncounted,
-            (KEEP_ALIVE, _) => Self::AsItComes,
-            (_, Kind::Unary) => Self::AtOnce,
-            _ => Self::InTurn,
-        }
-    }
-}
 
 impl<S, B, A> Service<Request<B>> for Bounded<S>
 where
@@ -138,26 +113,6 @@ pin_project! {
     }
 }
 
-/// How a call is counted.
-struct Counted {
-    unread: Arc<Unread>,
-    pace: Pace,
-    /// It ends by itself, whatever others do.
-    ends: bool,
-    /// Its request.
-    kept: Option<Kept>,
-}
-
-impl Counted {
-    /// The call begins, with so much of its request.
-    fn begin(&mut self, mut kept: Option<Kept>) {
-        if let Some(kept) = kept.as_mut().filter(|_| self.ends) {
-            kept.begin();
-        }
-        self.kept = kept;
-    }
-}
-
 /// A call that is not made yet.
 struct Asking<S, B> {
     inner: S,
@@ -191,7 +146,7 @@ where
     fn poll_room(&mut self, unread: &Arc<Unread>, what: For, cx: &mut Context<'_>) -> Poll<()> {
         while self.room.is_some() || unread.is_busy() || what == For::Answer && unread.is_full() {
             let room = self.room.get_or_insert_with(|| {
-                self.request.body_mut().gathered.settle();
+                self.request.body_mut().settle();
                 let own = Arc::clone(unread);
                 Box::pin(async move {
                     match what {
@@ -257,352 +212,4 @@ fn refusal<A>(status: &Status, is_grpc: bool) -> Response<Option<A>> {
     let mut response = Response::new(None);
     *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
     response
-}
-
-/// A request's body: whole, or as it comes.
-#[derive(Debug)]
-pub struct Asked<B> {
-    /// What is still to come.
-    body: Option<B>,
-    gathered: Gathered,
-    trailers: Option<HeaderMap>,
-    error: Option<Box<dyn std::error::Error + Send + Sync>>,
-    manner: Manner,
-    kept: Option<Kept>,
-}
-
-#[derive(Debug)]
-enum Manner {
-    AsItComes,
-    /// Of a message that has not ended, what has come is kept by whoever reads.
-    InMessages(Frames),
-    /// Gathered before anybody reads it.
-    Whole(Most),
-}
-
-/// How much is gathered.
-#[derive(Clone, Copy, Debug)]
-enum Most {
-    /// One message of gRPC's, of so many bytes at most.
-    Message(usize),
-    Bytes(usize),
-}
-
-/// What has come. One piece stays as it is.
-#[derive(Debug, Default)]
-struct Gathered {
-    first: Bytes,
-    all: BytesMut,
-}
-
-impl Gathered {
-    fn len(&self) -> usize {
-        self.first.len() + self.all.len()
-    }
-
-    /// The first is copied as well, unless it is all there is: small pieces hold on to more than they are.
-    fn add(&mut self, piece: Bytes, is_last: bool) {
-        if is_last && self.all.is_empty() {
-            self.first = piece;
-        } else {
-            self.all.extend_from_slice(&piece);
-        }
-    }
-
-    /// It waits: not with what it was read into, which may be much larger.
-    fn settle(&mut self) {
-        self.all.extend_from_slice(&std::mem::take(&mut self.first));
-    }
-
-    /// What the message's length is said to be, once that has come.
-    fn announced(&self) -> Option<usize> {
-        let len = self.all.get(1..PREFIX_LEN)?.try_into().ok()?;
-        usize::try_from(u32::from_be_bytes(len)).ok()
-    }
-
-    /// Whether whoever reads it will refuse it for its size.
-    ///
-    /// # Errors
-    ///
-    /// Where nobody will: a message that may be, and too much behind it.
-    fn is_too_large(&self, most: Most) -> Result<bool, Status> {
-        match most {
-            Most::Bytes(most) => Ok(self.len() > most),
-            Most::Message(most) if self.announced().is_some_and(|announced| announced > most) => Ok(true),
-            Most::Message(most) if self.len() > PREFIX_LEN + most => {
-                Err(Status::invalid_argument("the call has more than one message"))
-            }
-            Most::Message(_) => Ok(false),
-        }
-    }
-
-    fn take(&mut self) -> Bytes {
-        let Self { first, all } = std::mem::take(self);
-        if all.is_empty() { first } else { all.freeze() }
-    }
-}
-
-impl<B> Asked<B> {
-    fn new(body: Option<B>, manner: Manner, kept: Option<Kept>) -> Self {
-        Self { body, gathered: Gathered::default(), trailers: None, error: None, manner, kept }
-    }
-
-    fn as_it_comes(body: B) -> Self {
-        Self::new(Some(body), Manner::AsItComes, None)
-    }
-
-    fn nothing() -> Self {
-        Self::new(None, Manner::AsItComes, None)
-    }
-
-    fn in_messages(body: B, kept: Kept) -> Self {
-        Self::new(Some(body), Manner::InMessages(Frames::default()), Some(kept))
-    }
-
-    fn whole(body: B, kept: Kept, most: Most) -> Self {
-        Self::new(Some(body), Manner::Whole(most), Some(kept))
-    }
-
-    /// What was gathered goes on counting when it has been read, until it is answered.
-    fn whole_kept(&mut self) -> Option<Kept> {
-        self.kept.take_if(|_| !matches!(self.manner, Manner::InMessages(_)))
-    }
-}
-
-impl<B> Asked<B>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    /// Whether it is to be whole, and nothing of it has come.
-    fn is_to_come(&self) -> bool {
-        matches!(self.manner, Manner::Whole(_)) && self.gathered.len() == 0 && !self.is_end_stream()
-    }
-
-    /// Gathers it, where it is to be whole.
-    fn poll_whole(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        let Manner::Whole(most) = self.manner else { return Poll::Ready(Ok(())) };
-        while let Some(body) = &mut self.body
-            && !body.is_end_stream()
-        {
-            match ready!(Pin::new(&mut *body).poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(piece))) => {
-                    let is_last = body.is_end_stream();
-                    self.gathered.add(piece, is_last);
-                    if let Some(kept) = &mut self.kept {
-                        kept.set(self.gathered.len())?;
-                    }
-                    if self.gathered.is_too_large(most)? {
-                        self.manner = Manner::AsItComes;
-                        break;
-                    }
-                }
-                Some(Ok(Err(frame))) => {
-                    self.trailers = frame.into_trailers().ok();
-                    self.body = None;
-                }
-                Some(Err(error)) => {
-                    self.error = Some(error.into());
-                    self.body = None;
-                }
-                None => self.body = None,
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<B> Body for Asked<B>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    type Data = Bytes;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let asked = self.get_mut();
-        if asked.gathered.len() > 0 {
-            return Poll::Ready(Some(Ok(Frame::data(asked.gathered.take()))));
-        }
-        if let Some(trailers) = asked.trailers.take() {
-            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
-        }
-        if let Some(error) = asked.error.take() {
-            return Poll::Ready(Some(Err(error)));
-        }
-        let Some(body) = &mut asked.body else { return Poll::Ready(None) };
-        let Some(frame) = ready!(Pin::new(body).poll_frame(cx)) else { return Poll::Ready(None) };
-        let frame = frame.map_err(Into::<Self::Error>::into)?;
-        if let (Manner::InMessages(frames), Some(kept), Some(data)) =
-            (&mut asked.manner, &mut asked.kept, frame.data_ref())
-        {
-            frames.count(data);
-            kept.set(frames.begun())?;
-        }
-        Poll::Ready(Some(Ok(frame)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.gathered.len() == 0
-            && self.trailers.is_none()
-            && self.error.is_none()
-            && self.body.as_ref().is_none_or(Body::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match (&self.body, self.gathered.len()) {
-            (Some(body), 0) => body.size_hint(),
-            _ => SizeHint::default(),
-        }
-    }
-}
-
-/// The answer as it is sent. What can be made of it is made and counted before the next call looks for room: what was found
-/// takes memory either way. One without a body is no more than the call, which is open until it is sent.
-fn held<A: Body<Data = Bytes> + Unpin>(
-    response: Response<Option<A>>,
-    counted: Option<Counted>,
-    cx: &mut Context<'_>,
-) -> Response<Held<A>> {
-    response.map(|body| {
-        let mut held = Held { body, first: None, counted, turn: None };
-        if held.counted.is_some()
-            && !held.has_body_ended()
-            && let Poll::Ready(first) = held.poll_more(cx)
-        {
-            held.first = first;
-        }
-        if let Some(counted) = held.counted.as_mut().filter(|counted| counted.pace == Pace::AtOnce) {
-            counted.kept = None;
-        }
-        held
-    })
-}
-
-/// An answer's body.
-pub struct Held<A: Body> {
-    body: Option<A>,
-    first: Option<Result<Frame<A::Data>, A::Error>>,
-    counted: Option<Counted>,
-    turn: Option<Turn>,
-}
-
-impl<A: Body> std::fmt::Debug for Held<A> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Held")
-            .field("pace", &self.counted.as_ref().map(|counted| counted.pace))
-            .finish_non_exhaustive()
-    }
-}
-
-/// A turn that is waited for.
-type Turn = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
-
-impl<A: Body<Data = Bytes> + Unpin> Held<A> {
-    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, A::Error>>> {
-        let Some(body) = &mut self.body else { return Poll::Ready(None) };
-        let Some(Counted { unread, pace, .. }) = &self.counted else { return Pin::new(body).poll_frame(cx) };
-        let _turn = match pace {
-            Pace::InTurn => {
-                let own = Arc::clone(unread);
-                let turn = self.turn.get_or_insert_with(|| Box::pin(async move { own.turn().await }));
-                let turn = ready!(turn.as_mut().poll(cx));
-                self.turn = None;
-                turn
-            }
-            Pace::AtOnce | Pace::AsItComes | Pace::Uncounted => None,
-        };
-        let frame = ready!(Pin::new(body).poll_frame(cx));
-        Poll::Ready(match pace {
-            Pace::Uncounted => frame,
-            _ => frame.map(|frame| frame.map(|frame| frame.map_data(|bytes| unread.charge(bytes)))),
-        })
-    }
-
-    fn has_body_ended(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
-    }
-}
-
-impl<A> Body for Held<A>
-where
-    A: Body<Data = Bytes> + Unpin,
-    A::Error: Unpin,
-{
-    type Data = Bytes;
-    type Error = A::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, A::Error>>> {
-        let held = self.get_mut();
-        match held.first.take() {
-            Some(first) => Poll::Ready(Some(first)),
-            None => held.poll_more(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.has_body_ended()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.first {
-            None => self.body.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint),
-            Some(Ok(first)) if self.has_body_ended() => {
-                SizeHint::with_exact(first.data_ref().map_or(0, Bytes::len) as u64)
-            }
-            Some(_) => SizeHint::default(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MOST: usize = 300;
-
-    /// Gathers a body that says it is so long and has so many bytes, in pieces.
-    fn gather(announced: u32, len: usize) -> Gathered {
-        let mut gathered = Gathered::default();
-        let body = [&[0][..], &announced.to_be_bytes(), &vec![7; len]].concat();
-        for piece in body.chunks(7) {
-            gathered.add(Bytes::copy_from_slice(piece), false);
-        }
-        gathered
-    }
-
-    #[track_caller]
-    fn check(announced: u32, len: usize, expected: Result<bool, tonic::Code>) {
-        let found = gather(announced, len).is_too_large(Most::Message(MOST));
-        assert_eq!(found.map_err(|status| status.code()), expected);
-    }
-
-    #[test]
-    fn what_is_too_large_is_known_by_its_first_bytes_and_nothing_is_gathered_behind_a_message() {
-        check(300, 300, Ok(false));
-        check(301, 0, Ok(true));
-        check(u32::MAX, 0, Ok(true));
-        check(7, 300, Ok(false));
-        check(7, 301, Err(tonic::Code::InvalidArgument));
-    }
-
-    #[test]
-    fn what_is_gathered_is_what_came_and_the_last_piece_alone_is_not_copied() {
-        let mut gathered = gather(3, 0);
-        gathered.add(Bytes::from_static(b"abc"), true);
-        assert_eq!(gathered.take(), &b"\0\0\0\0\x03abc"[..]);
-        let whole = Bytes::from_static(b"\0\0\0\0\0");
-        gathered.add(whole.clone(), true);
-        assert_eq!(gathered.take().as_ptr(), whole.as_ptr());
-        gathered.add(whole.clone(), true);
-        gathered.settle();
-        assert_ne!(gathered.take().as_ptr(), whole.as_ptr(), "it does not hold on to what it was read into");
-    }
 }
