@@ -95,8 +95,9 @@ pub(super) struct Walk<'f, 'v> {
     found_tables: Vec<(String, Tree)>,
     /// How many entries each table is said to have.
     pub(super) said: Vec<(String, u64)>,
-    /// Whether the lists of free pages could be read to their end.
+    /// Whether the lists of free pages could be read to their end, and none of them may be one that was emptied by damage.
     pub(super) is_free_list_whole: bool,
+    has_empty_list: bool,
     /// Whether a page is in use and free: then one that leads to it is of another moment than the lists.
     pub(super) is_torn: bool,
     /// Whether leaves were not looked at for this.
@@ -150,6 +151,7 @@ impl<'f, 'v> Walk<'f, 'v> {
             found_tables: Vec::new(),
             said: Vec::new(),
             is_free_list_whole: false,
+            has_empty_list: false,
             is_torn: false,
             has_skipped: false,
             leaves_max: u64::MAX,
@@ -167,7 +169,7 @@ impl<'f, 'v> Walk<'f, 'v> {
         }
         let before = self.problems.len();
         self.tree(&meta.free, Kind::Free)?;
-        self.is_free_list_whole = self.problems.len() == before;
+        self.is_free_list_whole = self.problems.len() == before && !self.has_empty_list;
         if let Err(misfit) = self.marks.check_end() {
             self.problems.add(self.file.len(), misfit);
         }
@@ -434,13 +436,16 @@ impl<'f, 'v> Walk<'f, 'v> {
         }
     }
 
-    /// A list of free pages: how many, then their numbers, the largest first.
+    /// A list of free pages: how many, then their numbers, the largest first. LMDB makes it as long as that, or leaves one that it
+    /// had made for more of them empty.
     fn free_list(&mut self, page: u64, key: &[u8], list: &[u8]) {
         let count = u64_at(list, 0).and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX);
-        if key.len() != 8 || count >= list.len() / 8 {
+        let room = list.len() / 8;
+        if key.len() != 8 || count >= room || count > 0 && count < room - 1 {
             self.problems.add(page, "its list of free pages does not fit".to_owned());
             return;
         }
+        self.has_empty_list |= count == 0 && room > 1;
         // The next commits would write theirs in its place, or give out pages that were not free yet.
         if let Some(commit) = u64_at(key, 0).filter(|commit| *commit > self.commit) {
             let found =

@@ -71,6 +71,13 @@ pub(super) struct Found {
     pub(super) may_be_loose: bool,
 }
 
+impl Found {
+    /// Whether any of its rows may be among those that came loose.
+    fn has_loose(&self) -> bool {
+        self.may_be_loose || self.entries.is_none()
+    }
+}
+
 /// A row of another table than the log, that came loose.
 pub(super) struct Fact {
     pub(super) table: &'static str,
@@ -104,6 +111,8 @@ pub(super) struct Finds {
     pub(super) loose: Vec<Row>,
     pub(super) loose_facts: Vec<Fact>,
     pub(super) loose_damaged: Vec<Revision>,
+    /// Whether a row came loose that nobody can tell the table of.
+    has_loose_unknown: bool,
     /// The leaf that was found to be of another time: what else is on it does not count.
     astray: Option<u64>,
     pub(super) problems: u64,
@@ -295,17 +304,20 @@ impl Finds {
             }
             None => match damaged_revision(key, value) {
                 Some(revision) => self.loose_damaged.push(revision),
-                None => {
-                    for found in [&mut self.lease, &mut self.note, &mut self.meta] {
-                        found.is_cut = true;
-                    }
-                }
+                None => self.has_loose_unknown = true,
             },
         }
     }
 
-    /// Puts the rows that came loose where they belong, if they can be trusted.
+    /// Puts the rows that came loose where they belong, if they can be trusted: if each of them is new, and something is missing
+    /// where it belongs. One that nothing misses is an old one, whatever the lists of free pages say.
     fn take_loose(&mut self) {
+        let facts = std::mem::take(&mut self.loose_facts);
+        let mut met = HashSet::new();
+        let are_facts_new = facts.iter().all(|Fact { table, key, .. }| {
+            let is_missed = |found: &mut Found| found.has_loose() && !found.rows.contains_key(key);
+            met.insert((table, key)) && self.table(table).is_some_and(is_missed)
+        });
         let mut loose = std::mem::take(&mut self.loose);
         loose.sort_unstable_by_key(|row| row.revision);
         let fits = |revision: Revision| {
@@ -315,12 +327,15 @@ impl Finds {
         };
         let damaged = std::mem::take(&mut self.loose_damaged);
         self.is_complete = self.is_complete
+            && are_facts_new
             && loose.is_sorted_by(|left, right| left.revision < right.revision)
             && loose.iter().all(|row| fits(row.revision))
             && damaged.iter().all(|revision| fits(*revision));
-        let facts = std::mem::take(&mut self.loose_facts);
         if !self.is_complete {
             return;
+        }
+        for found in [&mut self.lease, &mut self.note, &mut self.meta] {
+            found.is_cut |= self.has_loose_unknown && found.has_loose();
         }
         for Fact { table, key, value, place } in facts {
             match table {
