@@ -64,6 +64,10 @@ pub(crate) const META_EPOCH: &str = "epoch";
 pub(crate) const META_COMPACT_SCHEDULED: &str = "compact_scheduled";
 pub(crate) const META_COMPACT_FINISHED: &str = "compact_finished";
 
+/// Every name that there is in `meta`.
+pub(crate) const META_NAMES: [&str; 5] =
+    [META_FORMAT, META_STORE_ID, META_EPOCH, META_COMPACT_SCHEDULED, META_COMPACT_FINISHED];
+
 /// The highest main revision that a loaded history, or a compact revision, may have. Clients see revisions as signed numbers, and
 /// as many as there were can follow before one is negative. No store that only counts gets there.
 pub(crate) const REVISION_MAX: u64 = 1 << 62;
@@ -121,6 +125,7 @@ pub(crate) fn read_format(txn: &ReadTxn, tables: Tables) -> Result<Option<u32>, 
 
 /// Reads what a store of this program's format keeps about itself.
 pub(crate) fn read_meta(txn: &ReadTxn, tables: Tables) -> Result<Meta, MvccError> {
+    check_names(txn, tables)?;
     let number = |name| read_number(txn, tables, name);
     let store_id = txn.get(tables.meta, META_STORE_ID.as_bytes())?;
     let store_id = store_id.and_then(|row| parse_meta(META_STORE_ID, row)).and_then(|id| id.try_into().ok());
@@ -133,8 +138,22 @@ pub(crate) fn read_meta(txn: &ReadTxn, tables: Tables) -> Result<Meta, MvccError
     })
 }
 
+/// A name that is none was another before it was damaged, and whoever looks for that one would take it for not written yet.
+fn check_names(txn: &ReadTxn, tables: Tables) -> Result<(), MvccError> {
+    for row in txn.range(tables.meta, ..)? {
+        let (name, _) = row?;
+        if !META_NAMES.iter().any(|known| known.as_bytes() == name) {
+            let what =
+                format!("`{}` in its table `meta` is no name that a store has there", name.escape_ascii());
+            return Err(MvccError::DamagedStore { what });
+        }
+    }
+    Ok(())
+}
+
 /// The compact revision of a store of format 1.
 pub(crate) fn compact_revision_without_sum(txn: &ReadTxn, tables: Tables) -> Result<Option<u64>, MvccError> {
+    check_names(txn, tables)?;
     let Some(row) = txn.get(tables.meta, META_COMPACT_SCHEDULED.as_bytes())? else { return Ok(None) };
     let number = row.try_into().map(u64::from_be_bytes).ok();
     let number = number.filter(|number| is_possible(META_COMPACT_SCHEDULED, *number));

@@ -20,7 +20,7 @@ use crate::mark::{self, Mark};
 use crate::scan::{LogRow, LogScan, Misfit, Scanned, TOGETHER};
 use crate::stats::Gauges;
 use crate::store::{Inner, OpenReport};
-use crate::{CommitFailure, Durability, MvccError, MvccSettings};
+use crate::{CommitFailure, Durability, MvccError, MvccSettings, note};
 
 /// Opens the store in `dir`.
 pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenReport), MvccError> {
@@ -42,6 +42,7 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
         // What is damaged stays as it is, with its mark, so that the program that wrote it can still be asked.
         let txn = backend.read()?;
         scan_log(&txn, tables, format::compact_revision_without_sum(&txn, tables)?)?;
+        check_notes(&txn, tables)?;
         // To see whether it can be done: the transaction is dropped.
         format::add_sums(&mut backend.write()?, tables)?;
     }
@@ -60,6 +61,7 @@ pub(crate) fn open(dir: &Path, settings: &MvccSettings) -> Result<(Inner, OpenRe
     let txn = backend.read()?;
     let mut meta = format::read_meta(&txn, tables)?;
     let leases = read_leases(&txn, tables)?;
+    check_notes(&txn, tables)?;
     let scanned = scan_log(&txn, tables, meta.compact_scheduled)?;
     drop(txn);
 
@@ -199,6 +201,18 @@ fn read_leases(txn: &ReadTxn, tables: Tables) -> Result<Leases, MvccError> {
     }
     counted("lease", leases.len() as u64, txn.len(tables.lease)?)?;
     Ok(leases)
+}
+
+/// Who asks for a note by a name that was damaged is told that there is none: that nobody has to log in, for one. So all are
+/// looked at here.
+fn check_notes(txn: &ReadTxn, tables: Tables) -> Result<(), MvccError> {
+    let mut notes = 0;
+    for row in txn.range(tables.note, ..)? {
+        let (name, row) = row?;
+        note::decode(name, row)?;
+        notes += 1;
+    }
+    counted("note", notes, txn.len(tables.note)?)
 }
 
 fn scan_log(txn: &ReadTxn, tables: Tables, compact_revision: Option<u64>) -> Result<Scanned, MvccError> {

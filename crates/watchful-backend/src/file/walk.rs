@@ -308,12 +308,15 @@ impl<'f, 'v> Walk<'f, 'v> {
             };
             // The first key of a branch stands for "everything before the second", and what it says does not count.
             let from = if index == 0 { bounds.0 } else { Some(key) };
-            let before = nodes[index + 1..].iter().flatten().map(|next| next.key).next().or(bounds.1);
+            // That one is in the first place alone.
+            let mut next_keys = nodes[index + 1..].iter().flatten().map(|next| next.key);
+            let before = next_keys.find(|key| !key.is_empty()).or(bounds.1);
             let mut child_bounds = (from, before);
-            if !on.is_in_order(from, before) {
+            if from == Some(b"") || !on.is_in_order(from, before) {
                 self.problems.add(number, format!("its key {index} is out of order"));
-                // Nobody can tell which of the two is wrong.
+                // Nobody can tell which of the two is wrong. If it is this one, it may lead to another page than it should.
                 child_bounds = bounds;
+                self.lose(on, Loss::Loose);
             }
             self.page(on, child, level + 1, child_bounds)?;
         }

@@ -8,8 +8,9 @@ use watchful_revision::{KeyValueRef, LeaseId, RECORD_HEADER_LEN, RecordRef, Revi
 use crate::MvccError;
 use crate::check::check_error;
 use crate::format::{
-    FORMAT, FORMAT_WITHOUT_SUMS, META_COMPACT_SCHEDULED, META_EPOCH, META_FORMAT, META_STORE_ID, TABLE_LEASE,
-    TABLE_LOG, TABLE_META, TABLE_NOTE, is_possible, parse_lease, parse_lease_without_sum, parse_meta,
+    FORMAT, FORMAT_WITHOUT_SUMS, META_COMPACT_SCHEDULED, META_EPOCH, META_FORMAT, META_NAMES, META_STORE_ID,
+    TABLE_LEASE, TABLE_LOG, TABLE_META, TABLE_NOTE, is_possible, parse_lease, parse_lease_without_sum,
+    parse_meta,
 };
 use crate::lives::{KeyMark, Life};
 use crate::note;
@@ -271,6 +272,9 @@ impl Finds {
         if name == META_FORMAT {
             self.format = row.try_into().map(u32::from_be_bytes).ok();
             return self.format.is_some();
+        }
+        if !META_NAMES.contains(&name) {
+            return false;
         }
         // In format 1 there are no sums.
         let len = if name == META_STORE_ID { 16 } else { 8 };

@@ -117,6 +117,37 @@ fn every_version_reads_the_folders_of_the_ones_before() {
     check_version(2, &NOTES);
 }
 
+/// With a damaged name in what a store of format 1 keeps about itself, it was made into one of format 2 that had never been
+/// compacted, and what was saved of it had never been compacted either. It is refused now, and stays what it is, so that who mends it, or the program that wrote it, can go on.
+#[test]
+fn a_damaged_folder_of_the_version_before_stays_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, file) = (dir.path().join("store"), dir.path().join("store/data.mdb"));
+    for name in ["compact_finished", "compact_scheduled", "epoch", "store_id"] {
+        // In order, so that its page is as it should be.
+        let damaged = format!("{}~", &name[..name.len() - 1]);
+        let rename = |from: &str, to: &str| {
+            let mut bytes = std::fs::read(&file).unwrap();
+            let places: Vec<_> =
+                (0..bytes.len()).filter(|at| bytes[*at..].starts_with(from.as_bytes())).collect();
+            assert!(!places.is_empty(), "{from}");
+            places.iter().for_each(|at| bytes[*at..][..to.len()].copy_from_slice(to.as_bytes()));
+            std::fs::write(&file, bytes).unwrap();
+        };
+        watchful::restore(golden(1), &folder).unwrap();
+        rename(name, &damaged);
+        let error = Store::open(&folder, Settings::default()).err().unwrap();
+        assert!(error.to_string().contains("`meta`"), "{name}: {error}");
+        // Where it is not known what was compacted, nothing but the newest revision can be trusted.
+        let report = watchful::savable(&folder).unwrap();
+        let is_known = report.compact_revision_before == Some(6);
+        assert!(!report.is_whole() && is_known == (name != "compact_scheduled"), "{name}: {report:?}");
+        rename(&damaged, name);
+        check(&Store::open(&folder, Settings::default()).unwrap());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}
+
 #[test]
 fn the_golden_folder_is_what_this_version_writes() {
     let dir = tempfile::tempdir().unwrap();
