@@ -36,7 +36,7 @@ use crate::{LoadPlan, LoadRow, Loader, MvccError, MvccSettings, note};
 
 mod finds;
 
-use finds::{Finds, Hole, Row};
+use finds::{Finds, Found, Hole, Row};
 
 /// The most lost revisions, doubtful keys and lost notes that are told one by one.
 const TOLD_MAX: usize = 1000;
@@ -139,7 +139,7 @@ impl Plan {
     /// the newest.
     fn best(file: &SalvageFile) -> Result<Self, MvccError> {
         let newest = Self::of(file, 0)?;
-        let mut plan = match newest.report.is_whole() || file.commits() == 1 {
+        let mut plan = match newest.has_all() || file.commits() == 1 {
             true => newest,
             false => match Self::of(file, 1) {
                 Ok(older) if older.replaces(&newest) => older.into_older(),
@@ -166,6 +166,17 @@ impl Plan {
         plan.decide(file)?;
         plan.remark();
         Ok(plan)
+    }
+
+    /// Whether nothing is missing of what the store held, whatever had to be remarked.
+    fn has_all(&self) -> bool {
+        let Finds { lease, meta, note, .. } = &self.finds;
+        let is_whole = |found: &Found| !found.is_cut && found.damaged.is_empty();
+        self.report.lost.is_empty()
+            && self.report.doubtful_keys == 0
+            && [lease, meta, note].into_iter().all(is_whole)
+            && self.report.compact_revision_before == Some(self.report.compact_revision)
+            && !self.finds.is_torn
     }
 
     fn replaces(&self, newest: &Self) -> bool {

@@ -137,11 +137,14 @@ impl Copy {
         self.kind == Kind::Stale
     }
 
-    /// Whether it may be the file as it was before the last commit: by a write that was lost, or a number of a commit that is
-    /// another, in the one bit that makes the commit before follow the last one.
+    /// Whether it may be the file as it was before the last commit: by a write that was lost; by a sector of an old page in the place
+    /// of that of the same page of today, which is the same; or by a number of a commit that is another, in the one bit that makes
+    /// the commit before follow the last one.
     pub(super) fn may_be_older(&self, scene: &Scene) -> bool {
         let number = |page: usize| page * PAGE_BYTES + COMMIT..page * PAGE_BYTES + COMMIT + 8;
-        self.is_stale() || (0..2).any(|page| self.bytes.get(number(page)) != scene.file.get(number(page)))
+        self.kind == Kind::Swap
+            || self.is_stale()
+            || (0..2).any(|page| self.bytes.get(number(page)) != scene.file.get(number(page)))
     }
 
     fn tell(&mut self, what: String) {
@@ -214,6 +217,10 @@ impl Copy {
     }
 
     fn put_back(&mut self, rng: &mut SplitMix64, scene: &Scene) {
+        // A backup was never another.
+        if scene.older_files.is_empty() {
+            return self.swap(rng);
+        }
         let older = below(rng, scene.older_files.len());
         let (file, (at, len)) = (&scene.older_files[older], self.stretch(rng));
         if let Some(stale) = file.get(at..at + len) {

@@ -125,7 +125,7 @@ fn check_facts(scene: &Scene, copy: &Copy, report: &SalvageReport, facts: &Facts
     if is_commit_before(report) {
         known.push(scene.before());
     }
-    if copy.may_be_older(scene) {
+    if copy.may_be_older(scene) || says("some are of an earlier moment") {
         known.extend(&scene.facts);
     }
     for lease in &facts.leases {

@@ -41,7 +41,7 @@ pub(super) struct Scene {
     beside: Vec<(OsString, Vec<u8>)>,
     /// The file as it is.
     pub(super) file: Vec<u8>,
-    /// The same as it was after some of the commits before.
+    /// The same as it was after some of the commits before; none of a backup.
     pub(super) older_files: Vec<Vec<u8>>,
     /// After each commit, the newest last.
     pub(super) facts: Vec<Facts>,
@@ -78,7 +78,17 @@ impl Scene {
             }
         }
         let Writer { model, facts, .. } = writer;
+        // A backup has no commit before the newest, and no old pages.
+        let backup = dir.with_extension("backup");
+        let is_backup = rng.chance(4);
+        if is_backup {
+            mvcc.backup(&backup)?;
+        }
         drop(mvcc);
+        if is_backup {
+            fs::rename(&backup, dir.join("data.mdb"))?;
+            older_files.clear();
+        }
         let states = (0..=model.current_revision()).map(|revision| {
             let rows = model.state_at(revision);
             let hash = hash_of(&rows);

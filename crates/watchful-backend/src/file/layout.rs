@@ -79,6 +79,12 @@ pub(super) struct TreeCounts {
     pub(super) entries: u64,
 }
 
+impl TreeCounts {
+    pub(super) fn pages(self) -> u64 {
+        self.branch_pages.saturating_add(self.leaf_pages).saturating_add(self.overflow_pages)
+    }
+}
+
 impl Tree {
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let counts = TreeCounts {
@@ -142,6 +148,16 @@ impl Meta {
             last_page: u64_at(trees, 2 * TREE_LEN)?,
             commit: u64_at(trees, 2 * TREE_LEN + 8)?,
         })
+    }
+
+    /// The same with a last page that lies behind those at which its trees begin, where the file has these: then its number is
+    /// damaged.
+    pub(super) fn reaching(mut self, file_pages: u64) -> Self {
+        let behind = self.last_page + 1..file_pages;
+        if [&self.free, &self.main].into_iter().filter_map(Tree::root).any(|root| behind.contains(&root)) {
+            self.last_page = file_pages - 1;
+        }
+        self
     }
 
     fn checked(self) -> Result<Self, Misfit> {

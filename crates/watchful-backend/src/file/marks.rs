@@ -8,6 +8,8 @@ use super::layout::Misfit;
 enum Mark {
     Unseen,
     Used,
+    /// Something leads to it, and it is not what it should be there. It may have its place elsewhere.
+    Misread,
     Free,
 }
 
@@ -45,10 +47,17 @@ impl Marks {
         let range = usize::try_from(first).ok().zip(usize::try_from(end).ok());
         let range = range.map(|(first, end)| first..end).filter(|range| range.end <= self.marks.len());
         let range = range.ok_or("it is referred to, and the file ends before it")?;
-        if self.marks[range.clone()].iter().any(|mark| *mark != Mark::Unseen) {
+        if self.marks[range.clone()].iter().any(|mark| [Mark::Used, Mark::Free].contains(mark)) {
             return Err("it is in use twice".to_owned());
         }
         Ok(range)
+    }
+
+    /// A page that was taken is not what it should be.
+    pub(super) fn misread(&mut self, number: u64) {
+        if let Some(mark) = usize::try_from(number).ok().and_then(|at| self.marks.get_mut(at)) {
+            *mark = Mark::Misread;
+        }
     }
 
     /// Takes a page as free. The file may end before it: pages at the end that are free may never have been written.
@@ -83,7 +92,7 @@ impl Marks {
 
     /// Whether each page that the newest commit spans is in use or free.
     pub(super) fn check_all_seen(&self) -> Result<(), Misfit> {
-        let (used, free) = (2 + self.used(), self.free() + self.free_behind);
+        let (used, free) = (2 + self.used(), self.all_free());
         let pages = self.last_page + 1;
         if used + free == pages {
             return Ok(());
@@ -93,8 +102,16 @@ impl Marks {
 
     /// Whether nothing was found to refer to a page that the file has.
     pub(super) fn is_unseen(&self, number: u64) -> bool {
-        let mark = usize::try_from(number).ok().and_then(|at| self.marks.get(at));
-        mark.is_some_and(|mark| *mark == Mark::Unseen)
+        self.mark(number) == Some(Mark::Unseen)
+    }
+
+    /// Whether a page that the file has may be in use where nothing that was read leads to it.
+    pub(super) fn is_loose(&self, number: u64) -> bool {
+        self.mark(number).is_some_and(|mark| [Mark::Unseen, Mark::Misread].contains(&mark))
+    }
+
+    fn mark(&self, number: u64) -> Option<Mark> {
+        usize::try_from(number).ok().and_then(|at| self.marks.get(at)).copied()
     }
 
     /// How many pages the file must have for all that was taken.
@@ -103,11 +120,16 @@ impl Marks {
     }
 
     pub(super) fn used(&self) -> u64 {
-        self.count(Mark::Used)
+        self.count(Mark::Used) + self.count(Mark::Misread)
     }
 
     pub(super) fn free(&self) -> u64 {
         self.count(Mark::Free)
+    }
+
+    /// The free pages behind the end of the file among them.
+    pub(super) fn all_free(&self) -> u64 {
+        self.free() + self.free_behind
     }
 
     fn count(&self, mark: Mark) -> u64 {

@@ -5,6 +5,7 @@
 //! what was lost. When they are not, a page that nobody refers to may as well be an old one, with what has been deleted since
 //! or was never committed; then nothing is taken from such pages.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -34,8 +35,8 @@ pub struct Walked {
     pub is_complete: bool,
     /// How many things are wrong with the pages.
     pub problems: u64,
-    /// Whether pages are in use and free at once, so that some of what was met may be of an earlier commit.
-    pub is_torn: bool,
+    /// The pages that are in use and free at once: what is on them, or what leads to them, may be of an earlier commit.
+    pub torn: HashSet<u64>,
 }
 
 impl SalvageFile {
@@ -47,7 +48,8 @@ impl SalvageFile {
     pub fn open(path: &Path) -> Result<Self, CheckError> {
         let (file, metas) = PageFile::open(path).map_err(|error| error.into_check_error(path))?;
         let misfit = metas.misfit.map(|(page, what)| Problem { page, what });
-        let commits = std::iter::once(metas.newest).chain(metas.older).collect();
+        let commits = std::iter::once(metas.newest).chain(metas.older);
+        let commits = commits.map(|meta| meta.reaching(file.len())).collect();
         Ok(Self { path: path.to_owned(), file, commits, misfit })
     }
 
@@ -77,15 +79,17 @@ impl SalvageFile {
         let meta = &self.commits[commit];
         let mut walk = Walk::new(&self.file, meta, &mut visit);
         walk.all(meta).map_err(io_error)?;
-        let (entries, problems) = (std::mem::take(&mut walk.said), walk.problems.len());
-        let Walk { marks, is_free_list_whole, is_torn, .. } = walk;
+        let said = std::mem::take(&mut walk.said).into_iter();
+        let entries = said.map(|(name, counts)| (name, counts.entries)).collect();
+        let problems = walk.problems.len();
+        let Walk { marks, is_free_list_whole, torn, .. } = walk;
         let is_complete = is_free_list_whole && self.file.len() > meta.last_page && {
             let mut nobody = |_: Piece<'_>| {};
             let mut walk = Walk::new(&self.file, meta, &mut nobody);
             walk.marks = marks;
             self.loose(&mut walk, meta, &mut visit).map_err(io_error)?
         };
-        Ok(Walked { entries, is_complete, problems, is_torn })
+        Ok(Walked { entries, is_complete, problems, torn })
     }
 
     /// Shows what is on leaves that were not met. Tells whether every page in use is accounted for then.
@@ -97,7 +101,7 @@ impl SalvageFile {
     ) -> io::Result<bool> {
         let mut number = 2;
         while number <= meta.last_page {
-            if !walk.marks.is_unseen(number) {
+            if !walk.marks.is_loose(number) {
                 number += 1;
                 continue;
             }
@@ -117,6 +121,7 @@ impl SalvageFile {
             }
             number += 1;
         }
+        walk.take_spare();
         Ok((2..=meta.last_page).all(|number| !walk.marks.is_unseen(number)))
     }
 

@@ -3,6 +3,7 @@
 //! It follows no page twice, goes no deeper than a tree says it is, and keeps one byte a page of the file, so it ends,
 //! and in bounded memory, whatever the bytes are.
 
+use std::collections::HashSet;
 use std::io;
 
 use super::check::Problems;
@@ -93,13 +94,15 @@ pub(super) struct Walk<'f, 'v> {
     pub(super) problems: Problems,
     pub(super) tables: Vec<(String, TreeCounts)>,
     found_tables: Vec<(String, Tree)>,
-    /// How many entries each table is said to have.
-    pub(super) said: Vec<(String, u64)>,
+    /// What each table is said to have.
+    pub(super) said: Vec<(String, TreeCounts)>,
     /// Whether the lists of free pages could be read to their end, and none of them may be one that was emptied by damage.
     pub(super) is_free_list_whole: bool,
     has_empty_list: bool,
-    /// Whether a page is in use and free: then one that leads to it is of another moment than the lists.
-    pub(super) is_torn: bool,
+    /// Pages that values have beyond what they need.
+    spare: Vec<(u64, u64)>,
+    /// The pages that are in use and free: one that leads to them is of another moment than the lists.
+    pub(super) torn: HashSet<u64>,
     /// Whether leaves were not looked at for this.
     has_skipped: bool,
     /// Of a table with more leaf and overflow pages than this, so many are looked at, and then only the branches.
@@ -152,7 +155,8 @@ impl<'f, 'v> Walk<'f, 'v> {
             said: Vec::new(),
             is_free_list_whole: false,
             has_empty_list: false,
-            is_torn: false,
+            spare: Vec::new(),
+            torn: HashSet::new(),
             has_skipped: false,
             leaves_max: u64::MAX,
             visitor,
@@ -164,12 +168,14 @@ impl<'f, 'v> Walk<'f, 'v> {
         self.main(meta)?;
         for (name, tree) in std::mem::take(&mut self.found_tables) {
             let counts = self.tree(&tree, Kind::Named(&name))?;
-            self.said.push((name.clone(), tree.counts.entries));
+            self.said.push((name.clone(), tree.counts));
             self.tables.push((name, counts));
         }
         let before = self.problems.len();
-        self.tree(&meta.free, Kind::Free)?;
-        self.is_free_list_whole = self.problems.len() == before && !self.has_empty_list;
+        let lists = self.tree(&meta.free, Kind::Free)?;
+        self.is_free_list_whole =
+            self.problems.len() == before && (!self.has_empty_list || self.adds_up(meta, lists));
+        self.take_spare();
         if let Err(misfit) = self.marks.check_end() {
             self.problems.add(self.file.len(), misfit);
         }
@@ -186,6 +192,14 @@ impl<'f, 'v> Walk<'f, 'v> {
         if let Err(misfit) = self.marks.check_all_seen() {
             self.problems.add(0, misfit);
         }
+    }
+
+    /// Whether the free pages are as many as the trees say that they leave.
+    fn adds_up(&self, meta: &Meta, lists: TreeCounts) -> bool {
+        let tables = self.said.iter().map(|(_, counts)| *counts);
+        let trees = tables.chain([meta.main.counts, lists]);
+        let used = trees.map(TreeCounts::pages).fold(2, u64::saturating_add);
+        used.saturating_add(self.marks.all_free()) == self.last_page + 1
     }
 
     /// Walks the list of tables alone, and tells what it lists.
@@ -216,8 +230,7 @@ impl<'f, 'v> Walk<'f, 'v> {
             }
             return Ok(descent.counts);
         };
-        let TreeCounts { branch_pages, leaf_pages, overflow_pages, .. } = tree.counts;
-        let pages = branch_pages.saturating_add(leaf_pages).saturating_add(overflow_pages);
+        let pages = tree.counts.pages();
         if pages > self.last_page {
             self.problems.add(root, format!("the tree from here on is said to have {pages} pages"));
         }
@@ -256,6 +269,7 @@ impl<'f, 'v> Walk<'f, 'v> {
             Ok(page) => page,
             Err(misfit) => {
                 self.problems.add(number, misfit);
+                self.marks.misread(number);
                 self.lose(on, if is_branch { Loss::Loose } else { Loss::Both });
                 return Ok(());
             }
@@ -389,9 +403,17 @@ impl<'f, 'v> Walk<'f, 'v> {
         let bytes = self.file.read(first, needed)?;
         counts.overflow_pages += pages;
         if pages > needed {
-            self.take(first + needed, pages - needed);
+            self.spare.push((first + needed, pages - needed));
         }
         Ok(Some(bytes))
+    }
+
+    /// Takes the pages that values have beyond what they need. A number that is damaged takes nothing from anybody else, as everything
+    /// else has been met.
+    pub(super) fn take_spare(&mut self) {
+        for (first, count) in std::mem::take(&mut self.spare) {
+            self.take(first, count);
+        }
     }
 
     /// Whether enough leaves were looked at. That there are so many is what the tree's list says; only what was met tells that it
@@ -411,6 +433,8 @@ impl<'f, 'v> Walk<'f, 'v> {
             (Kind::Main, _) => {
                 self.problems.add(place.page, "it lists something that is not a table".to_owned());
                 self.lose(on, Loss::Loose);
+                // This is the leaf of a table, which is elsewhere in vain.
+                (self.visitor)(Piece::Loose { key, value, place });
             }
         }
     }
@@ -450,7 +474,8 @@ impl<'f, 'v> Walk<'f, 'v> {
         }
         self.has_empty_list |= count == 0 && room > 1;
         // The next commits would write theirs in its place, or give out pages that were not free yet.
-        if let Some(commit) = u64_at(key, 0).filter(|commit| *commit > self.commit) {
+        // None is of commit 0, and LMDB would take one that says so for as often as it looks.
+        if let Some(commit) = u64_at(key, 0).filter(|commit| *commit == 0 || *commit > self.commit) {
             let found =
                 format!("its list of free pages is of commit {commit}, and the newest is {}", self.commit);
             self.problems.add(page, found);
@@ -468,7 +493,7 @@ impl<'f, 'v> Walk<'f, 'v> {
 
     fn release(&mut self, number: u64) {
         if let Err(misfit) = self.marks.release(number) {
-            self.is_torn = true;
+            self.torn.insert(number);
             self.problems.add(number, misfit);
         }
     }

@@ -201,6 +201,13 @@ fn a_list_of_free_pages_of_a_later_commit_is_told() {
             page[node + 8 + 3] = 1;
         }
     });
+    // LMDB takes one of commit 0 for as often as it looks, and gives the same pages out twice.
+    check_found(LEAF, "is of commit 0", |page| {
+        let node = node(page, 0);
+        if u16_at(page, node + 6) == 8 {
+            page[node + 8..node + 16].fill(0);
+        }
+    });
 }
 
 #[derive(Clone, Debug)]

@@ -127,7 +127,7 @@ impl Finds {
         let walked = file.walk(commit, |piece| finds.take(piece)).map_err(check_error)?;
         finds.problems = walked.problems;
         finds.is_complete = walked.is_complete;
-        finds.is_torn = walked.is_torn;
+        finds.is_torn = !walked.torn.is_empty();
         for (name, entries) in &walked.entries {
             match finds.table(name) {
                 Some(found) => found.entries = Some(*entries),
@@ -151,6 +151,13 @@ impl Finds {
             };
             found.is_cut |= found.may_be_loose && !is_complete;
         }
+        // A page that is in use and free may be of an earlier moment.
+        for found in [&mut finds.lease, &mut finds.meta, &mut finds.note] {
+            found.is_cut |= found.rows.values().any(|place| walked.torn.contains(&place.page()));
+        }
+        if finds.meta.rows.values().any(|place| walked.torn.contains(&place.page())) {
+            finds.compact_revision = None;
+        }
         // A name that is damaged may be that of another, which is there too.
         let (note, mut names) = (&mut finds.note, HashSet::new());
         note.is_cut |= note.damaged.iter().any(|name| note.rows.contains_key(name) || !names.insert(name));
@@ -167,6 +174,12 @@ impl Finds {
             Piece::Entry { table: TABLE_LOG, key, value, place, is_inside } => {
                 match value.ok().and_then(|value| Row::parse(key, value, place)) {
                     Some(_) if !is_inside => self.leave_log_page(place.page()),
+                    None if value.is_ok_and(|value| table_of(key, value).is_some()) => {
+                        // The leaf of another table, so the one that should be here is elsewhere.
+                        let gap = self.gap();
+                        (gap.is_wide, gap.may_be_loose) = (true, true);
+                        self.loose(key, value.ok(), place);
+                    }
                     row => self.row(key, value.ok(), row),
                 }
             }
@@ -259,9 +272,17 @@ impl Finds {
             return self.leave_page(table, place.page());
         }
         self.leases.extend(lease);
+        let is_of_another = |value: &[u8]| {
+            Row::parse(key, value, place).is_some()
+                || table_of(key, value).is_some_and(|other| other != table)
+        };
+        let is_elsewhere = !is_whole && value.is_some_and(is_of_another);
         let Some(found) = self.table(table) else { return };
         if is_whole {
             found.rows.insert(key.to_owned(), place);
+        } else if is_elsewhere {
+            found.may_be_loose = true;
+            self.loose(key, value, place);
         } else {
             found.damaged.push(key.to_owned());
         }

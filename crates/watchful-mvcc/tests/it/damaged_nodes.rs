@@ -78,7 +78,7 @@ fn a_name_that_no_store_has_in_meta_is_damage() {
     }
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
+pub(crate) fn u16_at(bytes: &[u8], at: usize) -> u16 {
     u16::from_ne_bytes(*bytes[at..].first_chunk().unwrap())
 }
 

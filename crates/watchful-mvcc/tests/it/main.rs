@@ -23,6 +23,7 @@ mod doors;
 
 mod damage;
 mod damaged_nodes;
+mod damaged_trees;
 
 mod exports;
 

@@ -279,7 +279,7 @@ pub(crate) fn is_branch(page: &[u8]) -> bool {
     page[10..12] == 1_u16.to_ne_bytes()
 }
 
-fn zero_branches(bytes: &mut [u8]) {
+pub(crate) fn zero_branches(bytes: &mut [u8]) {
     let branches = bytes.chunks_exact_mut(PAGE_BYTES).skip(2).filter(|page| is_branch(page));
     assert!(branches.map(|page| page.fill(0)).count() > 0, "there is a branch page");
 }
