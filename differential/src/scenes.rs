@@ -29,7 +29,10 @@ const COMPACT_KEY: &[u8] = b"compact_rev_key";
 /// The most pages that a list is asked for.
 const PAGES_MAX: usize = 50;
 
-/// How long a lease of the least time may take to end.
+/// The time of a lease that is to end by itself: long enough to write its keys on a machine that stands still for a moment.
+const EXPIRING_SECONDS: i64 = 5;
+
+/// How long such a lease may take to end.
 const EXPIRED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Plays one step on both servers.
@@ -97,7 +100,7 @@ async fn brief_lease(run: &mut Run, ttl: i64) {
 }
 
 async fn expiring_lease(run: &mut Run, id: i64, keys: &[Bytes]) {
-    run.ask(Request::LeaseGrant(LeaseGrantRequest { ttl: 1, id })).await;
+    run.ask(Request::LeaseGrant(LeaseGrantRequest { ttl: EXPIRING_SECONDS, id })).await;
     for key in keys {
         let put = PutRequest { key: key.clone(), value: "leased".into(), lease: id, ..Default::default() };
         run.ask(Request::Put(put)).await;

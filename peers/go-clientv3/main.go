@@ -19,7 +19,7 @@ import (
 )
 
 // How long everything together may take.
-const patience = 90 * time.Second
+const patience = 180 * time.Second
 
 type check struct {
 	name string

@@ -70,20 +70,21 @@ func watch(ctx context.Context, client *clientv3.Client) {
 func leases(ctx context.Context, client *clientv3.Client) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	short := value(client.Grant(ctx, 2))
-	kept := value(client.Grant(ctx, 2))
+	// Long enough that a machine which stands still for some seconds ends neither before its time.
+	short := value(client.Grant(ctx, 10))
+	kept := value(client.Grant(ctx, 10))
 	value(client.Put(ctx, "leases/short", "1", clientv3.WithLease(short.ID)))
 	start := value(client.Put(ctx, "leases/kept", "1", clientv3.WithLease(kept.ID))).Header.Revision
 	kicks := value(client.KeepAlive(ctx, kept.ID))
 	deletes := client.Watch(ctx, "leases/", clientv3.WithPrefix(), clientv3.WithFilterPut(), clientv3.WithRev(start))
 	equal("expired", told(deletes, 1), "delete leases/short")
 	for range 3 {
-		equal("kept alive", (<-kicks).TTL, 2)
+		equal("kept alive", (<-kicks).TTL, 10)
 	}
 	equal("still there", value(client.Get(ctx, "leases/kept")).Count, 1)
 	left := value(client.TimeToLive(ctx, kept.ID, clientv3.WithAttachedKeys()))
 	equal("its key", string(left.Keys[0]), "leases/kept")
-	equal("its time", left.GrantedTTL, 2)
+	equal("its time", left.GrantedTTL, 10)
 	equal("the expired one's time", value(client.TimeToLive(ctx, short.ID)).TTL, -1)
 	value(client.Revoke(ctx, kept.ID))
 	equal("revoked", told(deletes, 1), "delete leases/kept")

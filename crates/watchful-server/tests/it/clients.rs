@@ -83,14 +83,15 @@ fn go_clientv3() {
     }
     assert!(built.status.success(), "{built:?}");
 
-    // Tokens that end soon, so that the client has to log in again. An etcd 3.4 would not let it.
-    let brief: &[&str] = if Server::is_for_etcd() { &[] } else { &["--auth-token-ttl=1"] };
+    // Tokens that end soon, so that the client has to log in again, but not in between on a machine that stands still for some
+    // seconds. An etcd 3.4 would not let it.
+    let brief: &[&str] = if Server::is_for_etcd() { &[] } else { &["--auth-token-ttl=5"] };
     let mut server = Server::start_with(brief);
     let mut process = Process::spawn_interactive(clean(&program).arg(server.authority()));
-    process.expect_line(RESTART);
+    process.expect_within(PATIENCE, "asking for a restart", |line| (line == RESTART).then_some(()));
     server.terminate();
     server.start_again();
     process.send("done");
-    let ended = process.finish();
+    let ended = process.finish_within(PATIENCE);
     assert!(ended.status.success() && ended.stdout.ends_with("all passed\n"), "{ended:#?}");
 }

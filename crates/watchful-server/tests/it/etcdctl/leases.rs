@@ -70,16 +70,17 @@ fn what_hangs_on_a_lease_goes_with_it_in_one_revision() {
 #[test]
 fn a_lease_that_nobody_keeps_alive_expires() {
     let Some((_server, etcdctl)) = server_and_etcdctl() else { return };
-    let (short, kept) = (grant(&etcdctl, "2"), grant(&etcdctl, "3"));
+    // Long enough that a machine which stands still for some seconds ends neither before its time.
+    let (kept, short) = (grant(&etcdctl, "10"), grant(&etcdctl, "10"));
     etcdctl.ok(&["put", "short", "1", "--lease", &short]);
     etcdctl.ok(&["put", "kept", "1", "--lease", &kept]);
     let mut keeper = etcdctl.start(&["lease", "keep-alive", &kept]);
-    keeper.expect_line(&format!("lease {kept} keepalived with TTL(3)"));
+    keeper.expect_line(&format!("lease {kept} keepalived with TTL(10)"));
     let mut watch = etcdctl.start(&["watch", "short", "--rev=2"]);
     watch.expect_next(&["PUT", "short", "1", "DELETE", "short", ""]);
-    // It is kept past its own time: three more rounds are longer than that.
+    // It is kept past its own time: the other had as much, and was granted later. Three more rounds were in that time.
     for _ in 0..3 {
-        keeper.expect_line(&format!("lease {kept} keepalived with TTL(3)"));
+        keeper.expect_line(&format!("lease {kept} keepalived with TTL(10)"));
     }
     assert_eq!(etcdctl.ok(&["get", "kept"]), "kept\n1\n");
     keeper.kill();

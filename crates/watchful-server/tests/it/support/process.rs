@@ -81,8 +81,18 @@ impl Process {
     }
 
     /// Waits for a line, on either stream, of which `find` makes something. Lines before it are passed over.
-    pub(crate) fn expect<T>(&mut self, what: &str, mut find: impl FnMut(&str) -> Option<T>) -> T {
-        let deadline = Instant::now() + DEADLINE;
+    pub(crate) fn expect<T>(&mut self, what: &str, find: impl FnMut(&str) -> Option<T>) -> T {
+        self.expect_within(DEADLINE, what, find)
+    }
+
+    /// The same, of a program that has much to do before.
+    pub(crate) fn expect_within<T>(
+        &mut self,
+        limit: Duration,
+        what: &str,
+        mut find: impl FnMut(&str) -> Option<T>,
+    ) -> T {
+        let deadline = Instant::now() + limit;
         loop {
             match self.next_line(deadline) {
                 Next::Line(line) => {
