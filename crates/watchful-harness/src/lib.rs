@@ -50,6 +50,6 @@ pub mod linear;
 pub use gauges::{check_budgets, check_nothing_is_left, gauges};
 pub use receiver::Receiver;
 pub use twin::{Twin, check, narrow, settings, word};
-pub use wait::{PATIENCE, answered, block_on, eventually};
+pub use wait::{PATIENCE, answered, block_on, defragment, eventually};
 pub use watchful_mvcc_twin::{request, result, rows};
 pub use words::{everything, get, kit_batch, lines, observation, rows_at, watch_options};

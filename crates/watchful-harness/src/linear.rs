@@ -22,7 +22,7 @@ use watchful_testkit::{
     Compare, CompareTarget, Comparison, Op, OpResult, RangeAnswer, SplitMix64, Txn, WatchSpec,
 };
 
-use crate::{PATIENCE, Receiver, block_on, observation, request, result, rows, settings};
+use crate::{PATIENCE, Receiver, block_on, defragment, observation, request, result, rows, settings};
 
 /// What was done, in numbers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -199,7 +199,7 @@ fn live(life: Life<'_>, book: &Book, name: &str, (size, closed_after): (Size, u6
             })
             .collect();
         for _ in 0..3 {
-            match life.store.defragment() {
+            match defragment(&life.store) {
                 Ok(_) => {}
                 Err(Error::OutcomeUnknown) if life.is_broken() => {}
                 Err(error) => panic!("the file could not be exchanged: {error}"),

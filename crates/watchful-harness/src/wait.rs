@@ -8,6 +8,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use watchful::{Defragmented, Error, Store};
+
 /// Longer than anything here takes: nothing waits for it unless something is lost.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -31,6 +33,23 @@ pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
         thread::yield_now();
     }
+}
+
+/// Exchanges the store's file. That reads did not end in time says that the machine is slow, unless it is said again and again.
+///
+/// # Errors
+///
+/// What the store said.
+pub fn defragment(store: &Store) -> Result<Defragmented, Error> {
+    const TRIES_MORE: usize = 5;
+    for _ in 0..TRIES_MORE {
+        match store.defragment() {
+            // Only its text tells it from other errors.
+            Err(Error::Other(other)) if other.to_string().contains("read transactions did not end") => {}
+            done => return done,
+        }
+    }
+    store.defragment()
 }
 
 /// An executor that is nothing but a loop: the library needs no runtime. Whoever is not woken in time has been forgotten, and

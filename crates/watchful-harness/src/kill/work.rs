@@ -15,7 +15,7 @@ use watchful_testkit::{Observation, SplitMix64, WatchSpec, checkers::WatchChecke
 
 use super::plan::{self, LEASER, WRITERS};
 use crate::child::{self, tell};
-use crate::{block_on, observation, request, settings};
+use crate::{block_on, defragment, observation, request, settings};
 
 /// What a child does in `folder` until it is killed. All of it follows from the seed, but for who comes first.
 pub fn work(folder: &Path, seed: u64) {
@@ -36,7 +36,7 @@ pub fn work(folder: &Path, seed: u64) {
         for copy in 0.. {
             match seed % 4 {
                 // So the kill often comes in the middle of it.
-                0 | 1 => drop(store.defragment().unwrap()),
+                0 | 1 => drop(defragment(store).unwrap()),
                 2 => {
                     let name = format!("copy-{copy}");
                     store.backup(backups.join(&name)).unwrap();

@@ -20,8 +20,8 @@ use watchful::{
 use watchful_testkit::{Model, Op, RangeAnswer, SplitMix64, checkers};
 
 use crate::{
-    PATIENCE, Twin, answered, check_budgets, check_nothing_is_left, eventually, everything, narrow, rows_at,
-    settings,
+    PATIENCE, Twin, answered, check_budgets, check_nothing_is_left, defragment, eventually, everything,
+    narrow, rows_at, settings,
 };
 
 mod watchers;
@@ -267,7 +267,7 @@ fn defragment_now_and_then(round: &Round) {
     const WRITES: u64 = 20;
     while round.last_revision.load(Ordering::SeqCst) == 0 {
         let next = round.store.current_revision() + WRITES;
-        round.store.defragment().unwrap();
+        defragment(&round.store).unwrap();
         while round.store.current_revision() < next && round.last_revision.load(Ordering::SeqCst) == 0 {
             thread::sleep(Duration::from_millis(1));
         }
