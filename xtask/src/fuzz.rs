@@ -27,6 +27,9 @@ pub(crate) struct Arguments {
     /// How long each of them goes on
     #[arg(long, default_value_t = 30)]
     seconds: u64,
+    /// What libFuzzer's choices follow from; by the clock, where none is given
+    #[arg(long)]
+    seed: Option<u32>,
     /// Only run this input through the one target that is named, without a fuzzer
     #[arg(long)]
     replay: Option<PathBuf>,
@@ -36,9 +39,9 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Every target, for so long each.
-    pub(crate) fn each_for(seconds: u64) -> Self {
-        Self { targets: Vec::new(), seconds, replay: None, list: false }
+    /// Every target, for so long each, from one seed.
+    pub(crate) fn each_for(seconds: u64, seed: u32) -> Self {
+        Self { targets: Vec::new(), seconds, seed: Some(seed), replay: None, list: false }
     }
 }
 
@@ -78,7 +81,7 @@ pub(crate) fn run(shell: &Shell, arguments: &Arguments) -> Outcome {
     let begun = Instant::now();
     let program = instrument::build(shell, arguments.seconds >= LONG_SECONDS)?;
     println!("built in {:.0} s", begun.elapsed().as_secs_f64());
-    let runs = known.iter().filter(wanted).map(|target| fuzz(shell, &program, target, arguments.seconds));
+    let runs = known.iter().filter(wanted).map(|target| fuzz(shell, &program, target, arguments));
     report::tell(&runs.collect::<Outcome<Vec<_>>>()?)
 }
 
@@ -112,7 +115,7 @@ fn targets_in(text: &str) -> Vec<Target> {
 }
 
 /// Runs one target until its time is up or something is found.
-fn fuzz(shell: &Shell, program: &Path, target: &Target, seconds: u64) -> Outcome<Run> {
+fn fuzz(shell: &Shell, program: &Path, target: &Target, arguments: &Arguments) -> Outcome<Run> {
     let name = &target.name;
     println!("{name}: {}", target.about);
     let place = root().join("target/fuzz");
@@ -122,7 +125,9 @@ fn fuzz(shell: &Shell, program: &Path, target: &Target, seconds: u64) -> Outcome
     let kept = ["seeds", "regressions"].map(|folder| root().join("fuzz").join(folder).join(name));
     let kept = kept.iter().filter(|folder| folder.is_dir());
     let args = [
-        format!("-max_total_time={seconds}"),
+        format!("-max_total_time={}", arguments.seconds),
+        // Of 0 libFuzzer makes one by the clock.
+        format!("-seed={}", arguments.seed.unwrap_or(0)),
         format!("-max_len={}", target.len_max),
         // Long inputs from the start: a schedule of five steps finds nothing.
         "-len_control=0".to_owned(),
