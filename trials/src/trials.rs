@@ -18,7 +18,7 @@ pub(crate) struct Trial {
     pub(crate) about: &'static str,
     /// A round takes a second or so, never longer than ten.
     pub(crate) round: fn(&mut Round<'_>) -> Outcome,
-    /// What is not 0 of its tally after ten rounds, or it does not do what it says.
+    /// What is not 0 of its tally after twenty rounds, or it does not do what it says.
     pub(crate) counted: &'static [&'static str],
 }
 
