@@ -56,7 +56,7 @@ pub fn incoming(
 }
 
 /// The same, where clients may take as long as `timeout` for their first words.
-pub(super) fn incoming_within(
+pub(crate) fn incoming_within(
     timeout: Duration,
     listener: Listener,
     tls: Option<Arc<Tls>>,

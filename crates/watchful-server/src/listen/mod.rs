@@ -25,4 +25,7 @@ pub use places::raise_descriptors;
 pub use url::{ListenUrl, ListenUrlError};
 
 #[cfg(test)]
+pub(crate) use accept::incoming_within;
+
+#[cfg(test)]
 mod tests;

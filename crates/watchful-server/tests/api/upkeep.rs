@@ -234,8 +234,12 @@ async fn half_a_request_does_not_keep_a_server_from_ending() {
     };
     tokio::time::timeout(crate::support::PATIENCE, connected).await.unwrap();
     server.stop().await;
-    // A hundred times the setting, and well below the library's own.
-    tokio::time::timeout(crate::support::PATIENCE / 3, serving).await.expect("it ends").unwrap().unwrap();
+    // Below the library's own half a minute, and more than a shared machine was seen to stand still for (eleven seconds).
+    tokio::time::timeout(std::time::Duration::from_secs(22), serving)
+        .await
+        .expect("it ends")
+        .unwrap()
+        .unwrap();
 }
 
 /// Each snapshot that is not read kept a thread and a copy of the store: 540 of them kept everybody's logins and hashes from

@@ -18,8 +18,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use watchful_server::{Server, ServerSettings, Shared, Tls, bind, incoming};
 
-/// How long anything may take that has to come.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long anything may take that has to come. It is waited for to its end only where something is lost, and a machine with much
+/// else to do makes half a minute of a second.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A server that serves until it is dropped.
 pub(crate) struct Served {

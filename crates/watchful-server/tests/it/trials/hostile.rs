@@ -12,8 +12,8 @@ use watchful_testkit::SplitMix64;
 
 use crate::support::{Server, connect};
 
-/// The longest that the bystander may wait for a put, on a machine that others use too.
-const SLOWEST_PUT: Duration = Duration::from_secs(5);
+/// The longest that the bystander may wait for a put. A machine that others use too was seen to stand still for eleven seconds.
+const SLOWEST_PUT: Duration = Duration::from_secs(30);
 
 /// What an attack may have the server take: what is buffered for each connection and stream, at the size below.
 const GROWTH_BYTES_MAX: u64 = 64 << 20;
