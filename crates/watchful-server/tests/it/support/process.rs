@@ -90,17 +90,32 @@ impl Process {
         &mut self,
         limit: Duration,
         what: &str,
-        mut find: impl FnMut(&str) -> Option<T>,
+        find: impl FnMut(&str) -> Option<T>,
     ) -> T {
+        let found = self.find_within(limit, what, find);
+        found.unwrap_or_else(|| panic!("{} ended before {what}: {}", self.name, self.tail()))
+    }
+
+    /// The same, of a program that may end before; none where it does.
+    pub(crate) fn find<T>(&mut self, what: &str, find: impl FnMut(&str) -> Option<T>) -> Option<T> {
+        self.find_within(DEADLINE, what, find)
+    }
+
+    fn find_within<T>(
+        &mut self,
+        limit: Duration,
+        what: &str,
+        mut find: impl FnMut(&str) -> Option<T>,
+    ) -> Option<T> {
         let deadline = Instant::now() + limit;
         loop {
             match self.next_line(deadline) {
                 Next::Line(line) => {
                     if let Some(found) = find(&line) {
-                        return found;
+                        return Some(found);
                     }
                 }
-                Next::End => panic!("{} ended before {what}: {}", self.name, self.tail()),
+                Next::End => return None,
                 Next::Late => panic!("{} did not come to {what}: {}", self.name, self.tail()),
             }
         }

@@ -13,6 +13,9 @@ use tempfile::TempDir;
 use super::peers::peer;
 use super::process::{DEADLINE, Ended, Process};
 
+/// How often a first start of etcd is tried.
+const STARTS_MAX: usize = 5;
+
 const AGAINST: &str = "WATCHFUL_TESTS_AGAINST";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,13 +100,13 @@ impl Server {
         let mut restore = clean(&peer("etcdctl")?);
         restore.env("ETCDCTL_API", "3").args(["snapshot", "restore"]).arg(snapshot);
         succeed(restore.arg("--data-dir").arg(server.data_dir()));
-        server.start_again();
+        server.start_first();
         Some(server)
     }
 
     fn launch(kind: Kind, program: PathBuf, arguments: &[&str]) -> Self {
         let mut server = Self::stopped(kind, program, arguments);
-        server.start_again();
+        server.start_first();
         server
     }
 
@@ -119,6 +122,21 @@ impl Server {
 
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Starts a server that nobody knows the port of: with another one where etcd ends before it is ready, since somebody else may
+    /// have taken it between its finding and its use.
+    fn start_first(&mut self) {
+        let may_fail = if self.kind == Kind::Etcd { STARTS_MAX - 1 } else { 0 };
+        for _ in 0..may_fail {
+            let mut process = Process::spawn(&mut self.command());
+            if process.find("being ready", |line| port_of(Kind::Etcd, line)).is_some() {
+                self.process = Some(process);
+                return;
+            }
+            self.port = free_port();
+        }
+        self.start_again();
     }
 
     /// Starts a stopped server: the same folder, the same port.
