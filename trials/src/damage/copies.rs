@@ -41,6 +41,8 @@ pub(super) struct Copy {
     pub(super) story: String,
     /// The record that was damaged, where nothing else was.
     pub(super) revision: Option<Revision>,
+    /// Whether a sector may be that of an old page in the place of the same sector of the page of today.
+    has_old_sector: bool,
 }
 
 /// How often each kind is tried.
@@ -70,7 +72,13 @@ const KINDS: [Kind; 20] = [
 impl Copy {
     pub(super) fn any(rng: &mut SplitMix64, scene: &Scene) -> Self {
         let kind = *rng.pick(&KINDS);
-        let mut copy = Self { kind, bytes: scene.file.clone(), story: String::new(), revision: None };
+        let mut copy = Self {
+            kind,
+            bytes: scene.file.clone(),
+            story: String::new(),
+            revision: None,
+            has_old_sector: false,
+        };
         let times = if rng.chance(4) { 2 + rng.below(4) } else { 1 };
         match kind {
             Kind::Byte => (0..times).for_each(|_| copy.byte(rng)),
@@ -92,8 +100,13 @@ impl Copy {
     }
 
     pub(super) fn cut(scene: &Scene, len: usize) -> Self {
-        let mut copy =
-            Self { kind: Kind::Cut, bytes: scene.file.clone(), story: String::new(), revision: None };
+        let mut copy = Self {
+            kind: Kind::Cut,
+            bytes: scene.file.clone(),
+            story: String::new(),
+            revision: None,
+            has_old_sector: false,
+        };
         copy.cut_at(len);
         copy
     }
@@ -142,7 +155,7 @@ impl Copy {
     /// the commit before follow the last one.
     pub(super) fn may_be_older(&self, scene: &Scene) -> bool {
         let number = |page: usize| page * PAGE_BYTES + COMMIT..page * PAGE_BYTES + COMMIT + 8;
-        self.kind == Kind::Swap
+        self.has_old_sector
             || self.is_stale()
             || (0..2).any(|page| self.bytes.get(number(page)) != scene.file.get(number(page)))
     }
@@ -205,6 +218,8 @@ impl Copy {
     fn swap(&mut self, rng: &mut SplitMix64) {
         let (from, len) = self.stretch(rng);
         let to = below(rng, self.bytes.len() / len) * len;
+        // The first one has the page's number.
+        self.has_old_sector |= from % PAGE_BYTES == to % PAGE_BYTES && from % PAGE_BYTES > 0;
         let (old, is_swap) = (self.bytes[to..to + len].to_vec(), rng.chance(2));
         self.bytes.copy_within(from..from + len, to);
         if is_swap {
@@ -219,6 +234,7 @@ impl Copy {
     fn put_back(&mut self, rng: &mut SplitMix64, scene: &Scene) {
         // A backup was never another.
         if scene.older_files.is_empty() {
+            self.kind = Kind::Swap;
             return self.swap(rng);
         }
         let older = below(rng, scene.older_files.len());

@@ -256,8 +256,10 @@ impl<'f, 'v> Walk<'f, 'v> {
     fn page(&mut self, on: &mut Descent<'_>, number: u64, level: u16, bounds: Bounds<'_>) -> io::Result<()> {
         let is_branch = level != on.depth;
         if !self.take(number, 1) {
-            // It may have been met where it does not belong, or what leads here should lead to another.
-            self.lose(on, Loss::Both);
+            // It may have been met where it does not belong, or what leads here should lead to another; and where there can be no such
+            // page, it should.
+            let can_be = (2..=self.last_page).contains(&number);
+            self.lose(on, if can_be { Loss::Both } else { Loss::Loose });
             return Ok(());
         }
         if !is_branch && self.skips_leaves(on) {

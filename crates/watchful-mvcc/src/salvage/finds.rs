@@ -174,12 +174,6 @@ impl Finds {
             Piece::Entry { table: TABLE_LOG, key, value, place, is_inside } => {
                 match value.ok().and_then(|value| Row::parse(key, value, place)) {
                     Some(_) if !is_inside => self.leave_log_page(place.page()),
-                    None if value.is_ok_and(|value| table_of(key, value).is_some()) => {
-                        // The leaf of another table, so the one that should be here is elsewhere.
-                        let gap = self.gap();
-                        (gap.is_wide, gap.may_be_loose) = (true, true);
-                        self.loose(key, value.ok(), place);
-                    }
                     row => self.row(key, value.ok(), row),
                 }
             }

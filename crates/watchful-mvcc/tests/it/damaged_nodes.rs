@@ -26,6 +26,12 @@ fn store() -> Store {
     store
 }
 
+/// Puts of one commit: the one before has so much less that it is not taken in the place of the newest one.
+pub(crate) fn put_many(store: &Store) {
+    let puts: Vec<_> = (0..200).map(|key| format!("put n{key} 1")).collect();
+    store.run(&format!("txn {{ {} }}", puts.join("; ")));
+}
+
 /// The place of a page's number of nodes, which is the end of their list.
 fn lower(bytes: &mut [u8], page: usize) -> &mut [u8; 2] {
     bytes[page * PAGE_BYTES + 12..].first_chunk_mut().unwrap()
@@ -220,9 +226,7 @@ fn a_leaf_that_a_branch_does_not_lead_to_is_found() {
     let mut good = long();
     // On one page: of more, the others would not be accounted for.
     put(&good, b"large", &[7; 3000]);
-    // The commit before has so much less that it is not taken in the place of the newest one.
-    let puts: Vec<_> = (0..200).map(|key| format!("put n{key} 1")).collect();
-    good.run(&format!("txn {{ {} }}", puts.join("; ")));
+    put_many(&good);
     let (current, owed) = (good.current_revision(), rows_at(&good, good.current_revision()));
     good.close();
     let bytes = std::fs::read(good.data_file()).unwrap();
@@ -289,9 +293,7 @@ fn a_leaf_that_is_missed_where_compaction_left_gaps_is_told() {
         (0..100).for_each(|key| put(&good, format!("k{round}{}", key % 90).as_bytes(), &[round; 90]));
     }
     good.compact(400);
-    // The commit before has so much less that it is not taken in the place of the newest one.
-    let puts: Vec<_> = (0..200).map(|key| format!("put n{key} 1")).collect();
-    good.run(&format!("txn {{ {} }}", puts.join("; ")));
+    put_many(&good);
     let (current, owed) = (good.current_revision(), rows_at(&good, good.current_revision()));
     good.close();
     let bytes = std::fs::read(good.data_file()).unwrap();

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use watchful_mvcc::{Mvcc, SalvageReport, check, salvage};
 use watchful_testkit::Row;
 
-use crate::damaged_nodes::u16_at;
+use crate::damaged_nodes::{put_many, u16_at};
 use crate::salvage::{PAGE_BYTES, is_lost, list, newest, places, put, u64_at, zero_branches};
 use crate::support::{Store, rows_at, settings};
 
@@ -47,12 +47,6 @@ fn store() -> Store {
     put(&store, b"large", &[7; 9000]);
     put_many(&store);
     store
-}
-
-/// The commit before has so much less that it is not taken in the place of the newest one.
-fn put_many(store: &Store) {
-    let puts: Vec<_> = (0..200).map(|key| format!("put n{key} 1")).collect();
-    store.run(&format!("txn {{ {} }}", puts.join("; ")));
 }
 
 /// The store, and a backup of it.
@@ -235,6 +229,21 @@ fn what_an_empty_list_of_free_pages_leaves_out_is_not_believed() {
                 zero_branches(bytes);
             });
         }
+    }
+}
+
+/// A branch of a backup that leads to pages which there cannot be: the leaves that it led to were found, and all called lost.
+#[test]
+fn what_a_branch_that_leads_nowhere_led_to_is_saved() {
+    for scene in scenes(store()) {
+        let root = u64_at(&scene.bytes, scene.tree("log") + ROOT) * PAGE_BYTES;
+        let report = scene.try_one("the log's root leads to page 0", |bytes| {
+            for place in (root + 16..root + usize::from(u16_at(bytes, root + 12))).step_by(2) {
+                let node = root + usize::from(u16_at(bytes, place));
+                bytes[node..node + 6].fill(0);
+            }
+        });
+        assert!(scene.has_all(report.as_ref()), "{report:?}");
     }
 }
 
